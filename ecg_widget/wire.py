@@ -24,6 +24,7 @@ import xarray as xr
 GAP = -32768  # the int16 that no analogue-to-digital converter's symmetric range needs: stands for NaN
 
 _PLAIN = {"float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32"}
+_GAPS = 256  # so many of the gaps between levels settle the ADC's step; more would cost time alone
 _REGULAR = 1e-9  # largest departure from start + i * step, relative to the step, that counts as a regular axis
 
 
@@ -114,26 +115,39 @@ def quantise(signal: xr.DataArray) -> tuple[xr.DataArray, float]:
 
 def _step(values: np.ndarray) -> float:
     """The ADC step of one lead, or the finest that still fits int16."""
-    largest = float(np.abs(values).max(initial=0.0))
+    levels = np.unique(np.abs(np.append(values, 0.0)))
+    largest = float(levels[-1])
     if largest == 0:
         return 1.0
-    levels = np.unique(values)
-    gaps = np.diff(levels)
-    resolution = largest * 2.0**-23  # float32 carries 24 bits: smaller differences are rounding, not steps
-    gaps = gaps[gaps > resolution]
-    if gaps.size:
-        smallest = float(gaps.min())
-        for divisor in (1, 2, 3, 4, 5):
-            guess = smallest / divisor
-            # Refine on the largest level, where rounding of a single difference weighs least.
-            anchor = levels[np.argmax(np.abs(levels))]
-            count = np.rint(anchor / guess)
-            if count == 0 or abs(count) > -GAP - 1:
-                continue
-            step = abs(float(anchor / count))
-            if np.abs(levels / step - np.rint(levels / step)).max() * step <= 2 * resolution:
-                return step
-    return largest / (-GAP - 1)
+    rounding = largest * 2.0**-23  # float32 carries 24 bits: smaller differences are rounding, not steps
+    finest = largest / (-GAP - 1)
+    divisor = 0.0
+    for gap in np.unique(np.diff(levels))[:_GAPS]:
+        divisor = _common_divisor(float(gap), divisor, finest / 4) if gap > rounding else divisor
+    step = max(divisor, finest)
+    for level in levels[1 :: max(1, levels.size // _GAPS)]:  # the larger the level, the less its rounding weighs
+        step = level / max(np.rint(level / step), 1)
+    if np.rint(largest / step) < -GAP and np.abs(levels - np.rint(levels / step) * step).max() <= 2 * rounding:
+        return _decimal(step, levels)
+    return finest
+
+
+def _common_divisor(a: float, b: float, tolerance: float) -> float:
+    """Euclid's algorithm on numbers that carry rounding errors."""
+    while b > tolerance:
+        a, b = b, abs(a - b * round(a / b))
+    return a
+
+
+def _decimal(step: float, levels: np.ndarray) -> float:
+    """The number a device's maker wrote down, where one restores every float32 bit: 0.005, not 0.00500000007."""
+    single = levels.astype(np.float32)
+    counts = np.rint(levels / step)
+    candidates = [1 / round(1 / step)] if step < 1 else []
+    for candidate in (*(float(f"{step:.{digits}g}") for digits in range(1, 10)), *candidates):
+        if np.array_equal((counts * candidate).astype(np.float32), single):
+            return float(candidate)
+    return float(step)
 
 
 def _encode_variable(name: str, variable: xr.Variable) -> dict[str, Any]:
@@ -199,7 +213,7 @@ def _regular(values: np.ndarray) -> tuple[float, float] | None:
 def _buffer(values: np.ndarray) -> memoryview:
     little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
     little.flags.writeable = False
-    return memoryview(little.reshape(-1)).cast("B") if little.size else memoryview(b"")
+    return memoryview(little.tobytes()) if little.size else memoryview(b"")
 
 
 def _json(value: Any, where: str) -> Any:
@@ -215,4 +229,3 @@ def _json(value: Any, where: str) -> Any:
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     raise TypeError(f"{where}: expected text, number, list or mapping, got {type(value).__name__}")
-
