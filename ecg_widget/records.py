@@ -1,0 +1,285 @@
+"""ECG recordings: the data contract, opening files, resampling.
+
+A recording is an `xarray.Dataset` with the variable ``signal (record, lead, time)``, float32 in mV, and the coordinates
+``record`` (text), ``lead`` (text; the standard leads spelled and ordered as in `LEADS`) and ``time`` (float64, s from
+the start; ``attrs["sampling_rate"]`` in Hz). NaN is a gap. Optional: ``wave`` (int8: 0 none, 1 P, 2 QRS, 3 T) with
+dims ``(record, time)`` or ``(record, lead, time)``, ``label (record, target)``, ``patient (record)`` and
+``adc_step (record, lead)``, the millivolts of one step of the analogue-to-digital converter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ecg_widget.leads import LEADS, canonical_lead, canonical_leads, lead_order
+from ecg_widget.validation import WAVES, check_rate, validate_ecg
+
+__all__ = [
+    "LEADS",
+    "WAVES",
+    "RecordError",
+    "canonical_lead",
+    "from_arrays",
+    "load_example",
+    "millivolts",
+    "open_ecg",
+    "resample",
+    "validate_ecg",
+]
+
+_MILLIVOLTS = {"V": 1e3, "mV": 1.0, "uV": 1e-3, "nV": 1e-6}  # in mV, by the unit's name
+
+
+class RecordError(ValueError):
+    """A file that cannot be read as an ECG: its message names the file, the field, what was expected and what came."""
+
+
+def millivolts(units: str) -> float:
+    """How many mV one of these units is.
+
+    Parameters
+    ----------
+    units
+        ``"V"``, ``"mV"``, ``"uV"`` (also with a micro sign), ``"nV"``, or a number times one of them, as in
+        ``"1e-4V"``.
+
+    Raises
+    ------
+    TypeError
+        Not text.
+    ValueError
+        Anything else, ``"adu"`` and ``"NU"`` among it.
+
+    Examples
+    --------
+    >>> millivolts("uV"), millivolts("1e-4V")
+    (0.001, 0.1)
+    """
+    if not isinstance(units, str):
+        raise TypeError(f"units: expected text such as 'mV', got {type(units).__name__} {units!r}")
+    text = units.strip().replace("\u00b5", "u").replace("\u03bc", "u")
+    for name in ("mV", "uV", "nV", "V"):
+        if text.endswith(name) or text.upper() == name.upper() != "V":
+            number = text[: -len(name)].strip().removesuffix("*").strip()
+            try:
+                factor = float(number) if number else 1.0
+            except ValueError:
+                break
+            if np.isfinite(factor) and factor > 0:
+                return factor * _MILLIVOLTS[name]
+    raise ValueError(f"units: expected a voltage (V, mV, uV, nV or a multiple such as '1e-4V'), got {units!r}")
+
+
+def from_arrays(
+    signal: Any,
+    *,
+    sampling_rate: float,
+    leads: Sequence[str],
+    units: str,
+    records: Sequence[str] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Make a Dataset of the contract from plain arrays.
+
+    Parameters
+    ----------
+    signal
+        ``(record, lead, time)``, or ``(lead, time)`` for one record; numbers in `units`. NaN or masked = gap.
+    sampling_rate
+        Hz, > 0.
+    leads
+        A name for each lead; see `canonical_lead` for the spellings. The result holds the standard leads first, in the
+        order of `LEADS`, then the others.
+    units
+        Of `signal`; see `millivolts`. There is no default: a unit is stated, never guessed.
+    records
+        A different name for each record; default ``"0"``, ``"1"``, ...
+    attrs
+        Provenance for ``Dataset.attrs``.
+
+    Returns
+    -------
+    xarray.Dataset
+        Validated; ``signal`` float32 in mV.
+
+    Raises
+    ------
+    TypeError, ValueError
+        With what was expected and what came.
+
+    Examples
+    --------
+    >>> ds = from_arrays(np.zeros((2, 500)), sampling_rate=500, leads=["DII", "i"], units="uV")
+    >>> dict(ds.sizes), ds.lead.values.tolist(), ds.signal.attrs["units"]
+    ({'record': 1, 'lead': 2, 'time': 500}, ['I', 'II'], 'mV')
+    """
+    values = np.ma.asarray(signal)
+    if values.dtype.kind not in "iuf":
+        raise TypeError(f"signal: expected real numbers, got dtype {values.dtype}")
+    if values.ndim == 2:
+        values = values[None]
+    if values.ndim != 3 or 0 in values.shape:
+        raise ValueError(
+            f"signal: expected (record, lead, time) or (lead, time), none of them empty, got shape {np.shape(signal)}"
+        )
+    rate = check_rate(sampling_rate)
+    if isinstance(leads, str) or len(leads) != values.shape[1]:
+        raise ValueError(f"leads: expected {values.shape[1]} names, one for each row of signal, got {leads!r}")
+    names = canonical_leads(leads)
+    keep = lead_order(names)
+    if records is None:
+        records = [str(i) for i in range(values.shape[0])]
+    if isinstance(records, str) or len(records) != values.shape[0]:
+        raise ValueError(f"records: expected {values.shape[0]} names, one for each record of signal, got {records!r}")
+    factor = millivolts(units)
+    volts = np.ma.filled(values.astype(np.float64 if factor != 1 else np.float32), np.nan)
+    if factor != 1:
+        volts *= factor
+    ds = xr.Dataset(
+        {"signal": (("record", "lead", "time"), volts[:, keep].astype(np.float32, copy=False), {"units": "mV"})},
+        {
+            "record": ("record", list(records)),
+            "lead": ("lead", [names[i] for i in keep]),
+            "time": _time(values.shape[2], rate),
+        },
+        dict(attrs or {}),
+    )
+    return validate_ecg(ds)
+
+
+def open_ecg(
+    source: Any,
+    *,
+    leads: Sequence[str] | None = None,
+    units: str | None = None,
+    records: Sequence[str] | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """Open a recording; its format is found by content.
+
+    Parameters
+    ----------
+    source
+        A path, or a list of paths whose recordings have the same leads, rate and length. WFDB: the record's path with
+        or without ``.hea``, or one of its signal files. DICOM: the file.
+    leads
+        Read these leads only, in any spelling; others in the file are then not looked at.
+    units
+        The unit of the file's values where the file does not state a voltage; an error where it states another one.
+    records
+        Names for the records instead of those of the files.
+    **options
+        For the reader of one format; an option that it does not know is an error.
+
+    Returns
+    -------
+    xarray.Dataset
+        Of the contract, validated. ``attrs``: ``source`` (file name without folder; a list for several), ``format``,
+        ``reader`` with version, ``filters`` (text, "" where the file states none). Names, identifiers, dates and other
+        data on the patient are left in the file.
+
+    Raises
+    ------
+    RecordError
+        A file that is absent, empty, truncated, no ECG or inconsistent.
+
+    Examples
+    --------
+    >>> from pydicom.data import get_testdata_file
+    >>> ds = open_ecg(get_testdata_file("waveform_ecg.dcm", download=False), leads=["II", "V1"])
+    >>> ds.attrs["format"], ds.lead.values.tolist(), ds.sizes["time"]
+    ('DICOM', ['II', 'V1'], 10000)
+    """
+    from ecg_widget import formats  # noqa: PLC0415  (formats import this module)
+
+    paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(p) for p in source]
+    if not paths:
+        raise ValueError("source: expected a path or a list of paths, got an empty list")
+    wanted = None if leads is None else canonical_leads([leads] if isinstance(leads, str) else leads)
+    if units is not None:
+        millivolts(units)
+    opened = [formats.read(path, leads=wanted, units=units, **options) for path in paths]
+    ds = opened[0] if len(opened) == 1 else _stack(opened, paths)
+    if records is not None:
+        if isinstance(records, str) or len(records) != ds.sizes["record"]:
+            raise ValueError(f"records: expected {ds.sizes['record']} names, got {records!r}")
+        ds = ds.assign_coords(record=("record", list(records)))
+    return validate_ecg(ds)
+
+
+def load_example() -> xr.Dataset:
+    """Open the real recording that the pydicom package brings: 12 leads, 10 s at 1000 Hz, sinus rhythm.
+
+    Examples
+    --------
+    >>> ds = load_example()
+    >>> dict(ds.sizes), ds.time.attrs["sampling_rate"]
+    ({'record': 1, 'lead': 12, 'time': 10000}, 1000.0)
+    """
+    from pydicom.data import get_testdata_file  # noqa: PLC0415  (only the example needs it)
+
+    path = get_testdata_file("waveform_ecg.dcm", download=False)  # never the network: hospitals have none
+    if path is None:
+        raise RecordError("waveform_ecg.dcm: expected inside the pydicom package, not found; reinstall pydicom >= 3.0")
+    return open_ecg(str(path), records=["example"])
+
+
+def resample(ds: xr.Dataset, sampling_rate: float) -> xr.Dataset:
+    """Bring a recording to another sampling rate, anti-aliased.
+
+    Polyphase FIR filter (`scipy.signal.resample_poly`), Kaiser window with 80 dB stop band, -6 dB at the lower of the
+    two Nyquist frequencies, ends continued by odd reflection. Zero delay: sample 0 keeps its time.
+
+    Parameters
+    ----------
+    ds
+        Of the contract. Gaps stay gaps: a new sample is NaN where one of the two samples beside it is. ``wave`` is
+        taken from the nearest sample; ``adc_step`` is dropped, since the new values lie between the steps.
+    sampling_rate
+        Hz, > 0. Rates whose ratio needs whole numbers above 10000 are refused.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``ds`` itself where the rate is the same. ``attrs["filters"]`` names the step.
+
+    Examples
+    --------
+    >>> resample(load_example(), 100).sizes["time"]
+    1000
+    """
+    from ecg_widget.resampling import resample as run  # noqa: PLC0415  (scipy.signal is slow to import)
+
+    return run(validate_ecg(ds), check_rate(sampling_rate))
+
+
+def _time(n_samples: int, rate: float, start: float = 0.0) -> xr.Variable:
+    return xr.Variable("time", start + np.arange(n_samples) / rate, {"units": "s", "sampling_rate": rate})
+
+
+def _stack(opened: Sequence[xr.Dataset], paths: Sequence[Path]) -> xr.Dataset:
+    first = opened[0]
+    for ds, path in zip(opened[1:], paths[1:], strict=True):
+        for what, here, there in (
+            ("leads", first["lead"].values.tolist(), ds["lead"].values.tolist()),
+            ("sampling rate (Hz)", first["time"].attrs["sampling_rate"], ds["time"].attrs["sampling_rate"]),
+            ("samples", first.sizes["time"], ds.sizes["time"]),
+        ):
+            if here != there:
+                raise RecordError(
+                    f"{what}: expected one value for all files, got {here} in {paths[0].name} and {there} in "
+                    f"{path.name}; open them apart, then resample(), .sel(lead=...) or .isel(time=slice(...))"
+                )
+    attrs = {k: v for k, v in first.attrs.items() if all(ds.attrs.get(k) == v for ds in opened)}
+    attrs["source"] = [ds.attrs["source"] for ds in opened]
+    names = [str(n) for ds in opened for n in ds["record"].values]
+    if len(set(names)) != len(names):
+        twice = next(n for i, n in enumerate(names) if n in names[:i])
+        raise RecordError(f"record: expected different names, got {twice!r} twice; state them with records=[...]")
+    ds = xr.concat(opened, "record", data_vars="minimal", coords="minimal", compat="override", join="override")
+    return ds.assign_attrs(attrs)

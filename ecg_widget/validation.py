@@ -1,0 +1,131 @@
+"""The ECG data contract as checks; public as `ecg_widget.records.validate_ecg`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ecg_widget.leads import canonical_lead
+
+WAVES = ("none", "P", "QRS", "T")
+"""What the values 0 to 3 of the variable ``wave`` mean."""
+
+_JITTER = 1e-3  # largest departure of a time stamp from the regular grid, in samples
+
+
+def validate_ecg(ds: xr.Dataset) -> xr.Dataset:
+    """Check a Dataset against the contract of `ecg_widget.records` and give it back unchanged.
+
+    Raises
+    ------
+    TypeError
+        Not a Dataset, or a variable of another dtype.
+    ValueError
+        Missing variable or coordinate, wrong dims, units, lead names, time axis or values; the message says what was
+        expected, what came and how to fix it.
+
+    Examples
+    --------
+    >>> from ecg_widget.records import from_arrays
+    >>> ds = from_arrays(np.zeros((1, 100)), sampling_rate=100, leads=["II"], units="mV")
+    >>> ds.signal.attrs["units"] = "uV"
+    >>> validate_ecg(ds)
+    Traceback (most recent call last):
+    ValueError: signal.attrs['units']: expected 'mV', got 'uV'; convert with from_arrays(..., units='uV')
+    """
+    if not isinstance(ds, xr.Dataset):
+        raise TypeError(
+            f"ECG: expected an xarray.Dataset with the variable 'signal', got {type(ds).__name__}; "
+            "make one with from_arrays(signal, sampling_rate=..., leads=..., units=...)"
+        )
+    if "signal" not in ds.data_vars:
+        raise ValueError(f"ECG: expected the variable 'signal', got {sorted(map(str, ds.data_vars))}; rename yours")
+    signal = ds["signal"]
+    if signal.dims != ("record", "lead", "time"):
+        raise ValueError(
+            f"signal: expected dims ('record', 'lead', 'time'), got {signal.dims}; use expand_dims and "
+            "transpose('record', 'lead', 'time')"
+        )
+    if signal.dtype != np.float32:
+        raise TypeError(f"signal: expected dtype float32, got {signal.dtype}; use .astype('float32')")
+    if 0 in signal.shape:
+        raise ValueError(f"signal: expected at least one record, lead and sample, got {dict(signal.sizes)}")
+    units = signal.attrs.get("units")
+    if units != "mV":
+        how = f"convert with from_arrays(..., units={units!r})" if units else "set ds.signal.attrs['units']"
+        raise ValueError(f"signal.attrs['units']: expected 'mV', got {units!r}; {how}")
+    for name in ("record", "lead", "time"):
+        if name not in ds.coords:
+            raise ValueError(f"{name}: expected a coordinate of that name, got {sorted(map(str, ds.coords))}")
+    _check_names(ds)
+    _check_time(ds["time"])
+    _check_optional(ds)
+    # Values of a chunked array are checked where the chunks are computed, not here.
+    if signal.chunks is None and np.isinf(signal.values).any():
+        raise ValueError("signal: expected finite values or NaN for gaps, got infinity; mark the samples as NaN")
+    return ds
+
+
+def check_rate(value: Any) -> float:
+    """Give a sampling rate as a float; anything but a finite number > 0 is an error."""
+    try:
+        rate = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"sampling_rate: expected a number in Hz, got {value!r}") from None
+    if not np.isfinite(rate) or rate <= 0:
+        raise ValueError(f"sampling_rate: expected a finite number > 0 in Hz, got {value!r}")
+    return rate
+
+
+def _check_names(ds: xr.Dataset) -> None:
+    for name in ("record", "lead"):
+        values = ds[name].values.tolist()
+        if not all(isinstance(v, str) for v in values):
+            raise TypeError(f"{name}: expected text, got dtype {ds[name].dtype}; use .astype(str)")
+        if len(set(values)) != len(values):
+            twice = next(v for i, v in enumerate(values) if v in values[:i])
+            raise ValueError(f"{name}: expected each name once, got {twice!r} more than once; rename one of them")
+    for lead in ds["lead"].values.tolist():
+        if canonical_lead(lead) != lead:
+            raise ValueError(
+                f"lead: expected {canonical_lead(lead)!r}, got {lead!r}; use from_arrays, or assign_coords(lead=...)"
+            )
+
+
+def _check_time(time: xr.DataArray) -> None:
+    if time.dtype != np.float64:
+        raise TypeError(f"time: expected float64 seconds from the start, got {time.dtype}; use np.arange(n) / rate")
+    if time.attrs.get("units") != "s":
+        raise ValueError(f"time.attrs['units']: expected 's', got {time.attrs.get('units')!r}")
+    if "sampling_rate" not in time.attrs:
+        raise ValueError("time.attrs['sampling_rate']: expected the rate in Hz, got none; set it")
+    rate = check_rate(time.attrs["sampling_rate"])
+    values = time.values
+    if not np.abs((values - values[0]) * rate - np.arange(values.size)).max() <= _JITTER:  # True for NaN as well
+        step = float(np.median(np.diff(values))) if values.size > 1 else float("nan")
+        raise ValueError(
+            f"time: expected steps of {1 / rate:.6g} s (attrs['sampling_rate'] = {rate:g} Hz), got a median step of "
+            f"{step:.6g} s or an irregular axis; use resample() to change the rate, and NaN in signal for gaps"
+        )
+
+
+def _check_optional(ds: xr.Dataset) -> None:
+    allowed: dict[str, tuple[tuple[str, ...], ...]] = {
+        "wave": (("record", "time"), ("record", "lead", "time")),
+        "label": (("record", "target"),),
+        "patient": (("record",),),
+        "adc_step": (("record", "lead"),),
+    }
+    for name, dims in allowed.items():
+        if name in ds and ds[name].dims not in dims:
+            raise ValueError(f"{name}: expected dims {' or '.join(map(str, dims))}, got {ds[name].dims}")
+    if "wave" in ds:
+        wave = ds["wave"]
+        if wave.dtype != np.int8:
+            raise TypeError(f"wave: expected dtype int8, got {wave.dtype}; use .astype('int8')")
+        if wave.chunks is None and not ((wave.values >= 0) & (wave.values < len(WAVES))).all():
+            raise ValueError(f"wave: expected 0 none, 1 P, 2 QRS, 3 T, got {np.unique(wave.values).tolist()}")
+    if "label" in ds and "target" not in ds.coords:
+        raise ValueError("label: expected a coordinate 'target' with the names of the targets, got none")
