@@ -1,0 +1,285 @@
+"""`TimeClusters`: a scikit-learn estimator over cells of activations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import torch
+import xarray as xr
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from ecg_widget.clusters.embedding import Normalization, channel_statistics, check_activations, embed
+from ecg_widget.clusters.kmeans import BLOCK_ROWS, kmeans, squared_distances
+
+Activations = Mapping[str, xr.DataArray] | xr.DataArray
+
+MEDIAN_ODDS = 9.0  # tau gives the median cell these odds between its two nearest clusters (METHOD, soft assignment)
+
+
+class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+    """Cluster the cells of an ECG network's activations over time.
+
+    Every cell of every record is one row; k-means finds centres shared by all records; a softmax over squared distances
+    says how sure each assignment is.
+
+    Parameters
+    ----------
+    n_clusters
+        Number of clusters, at least 2.
+    normalization, weighted
+        How layers are joined, see `embed`; without effect when an embedding is given.
+    max_iter, tol
+        Lloyd's algorithm stops after `max_iter` iterations, or when the squared movement of all centres is at most
+        `tol` times the mean variance of the features.
+    n_init
+        Number of k-means++ starts; the one of least inertia is kept.
+    max_cells
+        Fit on at most about so many cells, the same number from each record, drawn at random.
+    random_state
+        Seed or RandomState of the starts and of the sample.
+    device
+        Torch device of the computation; the CPU if None.
+
+    Attributes
+    ----------
+    cluster_centers_ : numpy.ndarray
+        ``(cluster, feature)`` float32. Clusters are sorted by falling share of the fitted cells: 0 is the largest.
+    tau_ : float
+        Temperature of the soft assignment: the median over fitted cells of the difference between the two least squared
+        distances, divided by ln 9.
+    log_prior_ : numpy.ndarray
+        ``(cluster,)`` log of each cluster's share of the fitted cells.
+    inertia_ : float
+        Sum of squared distances of the fitted cells to their centres.
+    n_iter_ : int
+        Iterations of the start that was kept.
+    layers_ : list of str
+        Names of the layers, empty when an embedding without that attribute was fitted.
+    statistics_ : dict
+        For ``normalization="zscore"``: layer -> (mean, standard deviation) over the fitted records.
+    n_features_in_ : int
+        Length of the embedding.
+
+    Examples
+    --------
+    >>> import ecg_widget as ecg
+    >>> ds = ecg.simulate(4, seed=0)
+    >>> acts = ecg.activations(ecg.load_network(), ds)
+    >>> seg = ecg.TimeClusters(n_clusters=5, random_state=0).fit(acts).predict(acts)
+    >>> seg["proportion"].dims, bool(np.allclose(seg["proportion"].sum("cluster"), 1))
+    (('record', 'cluster'), True)
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        normalization: Normalization = "l2",
+        weighted: bool = True,
+        max_iter: int = 300,
+        tol: float = 1e-5,
+        n_init: int = 1,
+        max_cells: int = 300_000,
+        random_state: int | np.random.RandomState | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.normalization = normalization
+        self.weighted = weighted
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_init = n_init
+        self.max_cells = max_cells
+        self.random_state = random_state
+        self.device = device
+
+    def fit(self, X: Activations, y: None = None, *, init: np.ndarray | None = None) -> Self:  # noqa: ARG002
+        """Find the clusters.
+
+        Parameters
+        ----------
+        X
+            What `ecg_widget.activations` returns, or one embedding ``(record, cell, feature)`` with coord
+            ``valid (record, cell)``. Cells that are not valid are never fitted.
+        y
+            Ignored.
+        init
+            ``(cluster, feature)`` starting centres in place of k-means++.
+
+        Returns
+        -------
+        TimeClusters
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            Parameters out of range, or fewer valid cells than clusters.
+        """
+        _positive_int("n_clusters", self.n_clusters, least=2)
+        for name in ("max_iter", "n_init", "max_cells"):
+            _positive_int(name, getattr(self, name), least=1)
+        rng = check_random_state(self.random_state)
+        if not isinstance(X, xr.DataArray) and self.normalization == "zscore":
+            self.statistics_ = {name: channel_statistics(layer) for name, layer in check_activations(X).items()}
+        else:
+            self.statistics_ = {}
+        x = self._embedding(X)
+        rows = self._sample(x, rng)
+        if len(rows) < self.n_clusters:
+            raise ValueError(
+                f"expected at least n_clusters={self.n_clusters} valid cells, got {len(rows)}; use fewer "
+                "clusters, a finer layer or longer recordings (padding and gaps do not count)"
+            )
+        if init is not None and np.shape(init) != (self.n_clusters, x.sizes["feature"]):
+            raise ValueError(f"init: expected shape {(self.n_clusters, x.sizes['feature'])}, got {np.shape(init)}")
+        data = torch.as_tensor(rows, device=self.device)
+        start = None if init is None else torch.as_tensor(np.asarray(init, np.float32), device=self.device)
+        runs = (
+            kmeans(data, self.n_clusters, init=start, max_iter=self.max_iter, tol=self.tol, rng=rng)
+            for _ in range(1 if init is not None else self.n_init)
+        )
+        best = min(runs, key=lambda run: run.inertia)
+        counts = torch.bincount(best.labels, minlength=self.n_clusters)
+        order = torch.argsort(counts, descending=True, stable=True)
+        centers = best.centers[order]
+        self.cluster_centers_ = centers.cpu().numpy()
+        share = (counts[order].double() / len(rows)).clamp(min=1 / (len(rows) + 1))
+        self.log_prior_ = share.log().cpu().numpy()
+        self.inertia_, self.n_iter_ = best.inertia, best.n_iter
+        self.tau_ = self._temperature(data, centers)
+        self.layers_ = list(x.attrs.get("layers", []))
+        self.n_features_in_ = x.sizes["feature"]
+        return self
+
+    def predict(self, X: Activations) -> xr.Dataset:
+        """Assign every cell to its nearest cluster and say how sure that is.
+
+        Parameters
+        ----------
+        X
+            As for `fit`, of these or other records.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``cluster (record, cell)`` int16, -1 where not valid; ``entropy (record, cell)`` in [0, 1], the entropy of
+            ``q_k = softmax_k(log prior_k - d_k / tau)`` over log K, 1 where uniform; ``margin (record, cell)`` in
+            [0, 1], (second least - least squared distance) / second least; ``probability (record, cell)``, the largest
+            q; NaN where not valid; ``proportion (record, cluster)``, share of the record's valid cells in each cluster,
+            NaN for a record without any; ``valid``; coords of the embedding; attrs ``layers``, ``n_clusters``, ``tau``.
+
+        Raises
+        ------
+        ValueError
+            An embedding of another length than the fitted one, or of other layers.
+        """
+        x, distances = self._distances(X)
+        q = self._soft(distances)
+        valid = torch.as_tensor(x["valid"].transpose("record", "cell").values, device=distances.device)
+        nearest = distances.topk(2, dim=2, largest=False)
+        d1, d2 = nearest.values.unbind(2)
+        cluster = torch.where(valid, nearest.indices[..., 0], -1)
+        hard = torch.nn.functional.one_hot(cluster.clamp(min=0), self.n_clusters) * valid[..., None]
+        total = valid.sum(1, keepdim=True)
+        proportion = hard.sum(1) / total  # 0 / 0 is NaN: a record without a valid cell has no proportions
+        entropy = torch.special.entr(q).sum(2) / np.log(self.n_clusters)
+        cells = {
+            "entropy": (entropy.clamp(0, 1), "normalised entropy of the soft assignment"),
+            "margin": (((d2 - d1) / d2.clamp(min=torch.finfo(d2.dtype).tiny)), "relative distance margin"),
+            "probability": (q.amax(2), "probability of the nearest cluster"),
+        }
+        out = xr.Dataset(
+            {
+                "cluster": (("record", "cell"), cluster.to(torch.int16).cpu().numpy()),
+                **{
+                    name: (
+                        ("record", "cell"),
+                        torch.where(valid, v, torch.nan).float().cpu().numpy(),
+                        {"units": "1", "long_name": text},
+                    )
+                    for name, (v, text) in cells.items()
+                },
+                "proportion": (("record", "cluster"), proportion.float().cpu().numpy(), {"units": "1"}),
+            },
+            coords={n: c.variable for n, c in x.coords.items() if "feature" not in c.dims and n != "valid"},
+            attrs={"layers": self.layers_, "n_clusters": self.n_clusters, "tau": self.tau_},
+        )
+        out["valid"] = x["valid"].variable
+        return out
+
+    def predict_proba(self, X: Activations) -> xr.DataArray:
+        """Soft assignment ``(record, cell, cluster)`` float32; rows sum to 1, NaN where not valid."""
+        x, distances = self._distances(X)
+        q = self._soft(distances).float().cpu().numpy()
+        valid = x["valid"].transpose("record", "cell")
+        coords = {n: c.variable for n, c in x.coords.items() if "feature" not in c.dims}
+        return xr.DataArray(q, dims=("record", "cell", "cluster"), coords=coords, name="q").where(valid)
+
+    def fit_predict(self, X: Activations, y: None = None, **kwargs: Any) -> xr.Dataset:
+        """Fit, then predict the same records."""
+        return self.fit(X, y, **kwargs).predict(X)
+
+    def _embedding(self, X: Activations) -> xr.DataArray:
+        if not isinstance(X, xr.DataArray):
+            return embed(
+                X,
+                normalization=self.normalization,
+                weighted=self.weighted,
+                statistics=self.statistics_ or None,
+                device=self.device,
+            )
+        if set(X.dims) != {"record", "cell", "feature"} or "valid" not in X.coords:
+            raise ValueError(
+                f"embedding: expected dims (record, cell, feature) and a coord valid (record, cell), got {X.dims} with "
+                f"coords {sorted(map(str, X.coords))}; assign_coords(valid=...) marks the cells to use"
+            )
+        return X.transpose("record", "cell", "feature")
+
+    def _sample(self, x: xr.DataArray, rng: np.random.RandomState) -> np.ndarray:
+        """Valid cells ``(row, feature)``, the same number of each record where there are more than `max_cells`."""
+        valid = x["valid"].transpose("record", "cell").values
+        if valid.sum() > self.max_cells:
+            quota = max(1, self.max_cells // max(1, int(valid.any(1).sum())))
+            lottery = np.where(valid, rng.random_sample(valid.shape), np.inf)
+            rank = lottery.argsort(1).argsort(1)
+            valid = valid & (rank < quota)
+        return np.ascontiguousarray(x.values[valid], dtype=np.float32)
+
+    def _temperature(self, data: torch.Tensor, centers: torch.Tensor) -> float:
+        gaps = []
+        for start in range(0, len(data), BLOCK_ROWS):
+            d1, d2 = (
+                squared_distances(data[start : start + BLOCK_ROWS], centers).topk(2, largest=False).values.unbind(1)
+            )
+            gaps.append(d2 - d1)
+        median = float(torch.cat(gaps).double().quantile(0.5)) if len(data) < 2**24 else float(torch.cat(gaps).median())
+        return max(median / float(np.log(MEDIAN_ODDS)), float(np.finfo(np.float32).tiny))
+
+    def _distances(self, X: Activations) -> tuple[xr.DataArray, torch.Tensor]:
+        check_is_fitted(self)
+        x = self._embedding(X)
+        layers = list(x.attrs.get("layers", []))
+        if x.sizes["feature"] != self.n_features_in_ or layers != self.layers_:
+            raise ValueError(
+                f"expected an embedding of length {self.n_features_in_} from layers {self.layers_}, got length "
+                f"{x.sizes['feature']} from {layers}; fit again, or capture the layers that were fitted"
+            )
+        centers = torch.as_tensor(self.cluster_centers_, device=self.device)
+        rows = torch.as_tensor(x.values.reshape(-1, x.sizes["feature"]), device=self.device)
+        blocks = [squared_distances(rows[i : i + BLOCK_ROWS], centers) for i in range(0, len(rows), BLOCK_ROWS)]
+        return x, torch.cat(blocks).reshape(x.sizes["record"], x.sizes["cell"], -1)
+
+    def _soft(self, distances: torch.Tensor) -> torch.Tensor:
+        """Softmax_k(log prior_k - d_k / tau), shifted by the least distance so that a small tau cannot overflow."""
+        shifted = (distances - distances.amin(2, keepdim=True)).double() / self.tau_
+        return torch.softmax(torch.as_tensor(self.log_prior_, device=distances.device) - shifted, dim=2)
+
+
+def _positive_int(name: str, value: object, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")

@@ -1,0 +1,182 @@
+"""k-means on the device of the data, block by block so that memory stays bounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+BLOCK_ROWS = 16_384  # rows a block: a block's distances (K <= 64, float32) stay within 4 MB of cache
+
+
+@dataclass(frozen=True)
+class KMeansResult:
+    """What Lloyd's algorithm ends with.
+
+    Attributes
+    ----------
+    centers
+        ``(cluster, feature)``, dtype and device of the data.
+    labels
+        ``(row,)`` int64, nearest centre of each row under the final `centers`.
+    inertia
+        Sum of squared distances of rows to their centres.
+    n_iter
+        Iterations run.
+    converged
+        Whether centres moved less than the tolerance within ``max_iter``.
+    """
+
+    centers: torch.Tensor
+    labels: torch.Tensor
+    inertia: float
+    n_iter: int
+    converged: bool
+
+
+def squared_distances(x: torch.Tensor, centers: torch.Tensor) -> torch.Tensor:
+    """Squared Euclidean distances ``(row, cluster)``, never below 0.
+
+    Parameters
+    ----------
+    x
+        ``(row, feature)``.
+    centers
+        ``(cluster, feature)``.
+
+    Examples
+    --------
+    >>> squared_distances(torch.tensor([[0.0, 3.0]]), torch.tensor([[0.0, 0.0], [4.0, 3.0]]))
+    tensor([[ 9., 16.]])
+    """
+    cross = torch.addmm(centers.square().sum(1)[None, :], x, centers.T, beta=1.0, alpha=-2.0)
+    return cross.add_(x.square().sum(1)[:, None]).clamp_(min=0)
+
+
+def kmeans_plus_plus(x: torch.Tensor, n_clusters: int, rng: np.random.RandomState) -> torch.Tensor:
+    """Choose starting centres far apart: greedy k-means++ (Arthur and Vassilvitskii 2007).
+
+    Each next centre is the best of ``2 + int(log(n_clusters))`` candidates drawn with probability proportional to the
+    squared distance to the centres so far, the rule of scikit-learn.
+
+    Parameters
+    ----------
+    x
+        ``(row, feature)``.
+    n_clusters
+        Number of centres, at most the number of rows.
+    rng
+        Source of randomness; the draws are made on the CPU, so that a seed means the same on every device.
+
+    Returns
+    -------
+    torch.Tensor
+        ``(cluster, feature)``: rows of `x`.
+    """
+    trials = 2 + int(np.log(n_clusters))
+    chosen = [int(rng.randint(len(x)))]
+    nearest = squared_distances(x, x[chosen]).squeeze(1)
+    for _ in range(1, n_clusters):
+        cumulative = nearest.double().cumsum(0)
+        draws = torch.as_tensor(rng.uniform(size=trials), device=x.device) * cumulative[-1]
+        candidates = torch.searchsorted(cumulative, draws, right=True).clamp_(max=len(x) - 1)
+        lower = torch.minimum(nearest[:, None], squared_distances(x, x[candidates]))
+        best = int(lower.sum(0, dtype=torch.float64).argmin())
+        chosen.append(int(candidates[best]))
+        nearest = lower[:, best]
+    return x[chosen].clone()
+
+
+def assign(x: torch.Tensor, centers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Nearest centre of each row and the squared distance to it.
+
+    Returns
+    -------
+    labels : torch.Tensor
+        ``(row,)`` int64.
+    distance : torch.Tensor
+        ``(row,)``.
+    """
+    labels = torch.empty(len(x), dtype=torch.int64, device=x.device)
+    distance = torch.empty(len(x), dtype=x.dtype, device=x.device)
+    for start in range(0, len(x), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        nearest = squared_distances(x[rows], centers).min(1)
+        labels[rows], distance[rows] = nearest.indices, nearest.values
+    return labels, distance
+
+
+def kmeans(
+    x: torch.Tensor,
+    n_clusters: int,
+    *,
+    init: torch.Tensor | None = None,
+    max_iter: int = 300,
+    tol: float = 1e-5,
+    rng: np.random.RandomState | None = None,
+) -> KMeansResult:
+    """Lloyd's algorithm with scikit-learn's stopping rule and empty-cluster rule.
+
+    Parameters
+    ----------
+    x
+        ``(row, feature)``, floating, finite.
+    n_clusters
+        At least 1, at most the number of rows.
+    init
+        ``(cluster, feature)`` starting centres; k-means++ if None.
+    max_iter
+        Most iterations.
+    tol
+        Stop when the squared movement of all centres is at most `tol` times the mean variance of the features.
+    rng
+        Source of randomness for k-means++; a fixed seed 0 if None.
+
+    Returns
+    -------
+    KMeansResult
+
+    Examples
+    --------
+    >>> result = kmeans(torch.tensor([[0.0], [0.1], [5.0], [5.1]]), 2)
+    >>> sorted(round(float(c), 2) for c in result.centers), round(result.inertia, 3)
+    ([0.05, 5.05], 0.01)
+    """
+    mean = x.mean(0)
+    x = x - mean  # distances of centred data lose fewer digits
+    rng = np.random.RandomState(0) if rng is None else rng
+    centers = kmeans_plus_plus(x, n_clusters, rng) if init is None else init.to(x) - mean
+    limit = tol * float(x.var(0, correction=0).mean())
+    labels, distance = assign(x, centers)
+    converged = False
+    iteration = 0
+    while iteration < max_iter and not converged:
+        iteration += 1
+        moved = _centroids(x, labels, distance, centers)
+        shift = float((moved - centers).square().sum())
+        centers, before = moved, labels
+        labels, distance = assign(x, centers)
+        converged = shift <= limit or torch.equal(labels, before)
+    return KMeansResult(centers + mean, labels, float(distance.sum(dtype=torch.float64)), iteration, converged)
+
+
+def _centroids(x: torch.Tensor, labels: torch.Tensor, distance: torch.Tensor, centers: torch.Tensor) -> torch.Tensor:
+    """Mean of each cluster's rows; an empty cluster takes the row that is farthest from its own centre."""
+    k = len(centers)
+    sums = torch.zeros(centers.shape, dtype=torch.float64, device=x.device)
+    for start in range(0, len(x), BLOCK_ROWS):  # fixed block order: the same bits however many threads add
+        rows = slice(start, start + BLOCK_ROWS)
+        one_hot = torch.nn.functional.one_hot(labels[rows], k).to(x.dtype)
+        sums += (one_hot.T @ x[rows]).double()
+    counts = torch.bincount(labels, minlength=k).double()
+    empty = (counts == 0).nonzero().squeeze(1)
+    if len(empty):
+        farthest = distance.topk(len(empty)).indices
+        for cluster, row in zip(empty.tolist(), farthest.tolist(), strict=True):
+            donor = labels[row]
+            sums[donor] -= x[row].double()
+            counts[donor] -= 1
+            sums[cluster], counts[cluster] = x[row].double(), 1.0
+    means = (sums / counts.clamp(min=1)[:, None]).to(x.dtype)
+    return torch.where((counts > 0)[:, None], means, centers)
