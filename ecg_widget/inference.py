@@ -1,0 +1,61 @@
+"""Run somebody's module and leave it exactly as it was found."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+__all__ = ["inference"]
+
+
+@contextlib.contextmanager
+def inference(net: nn.Module, device: str | torch.device | None = None) -> Iterator[torch.device]:
+    """Run a module in eval mode without gradients, on its own device or another; leave it as it was.
+
+    Parameters
+    ----------
+    net
+        Each submodule's mode is restored, and its place where `device` moved it.
+    device
+        None: where the module is.
+
+    Yields
+    ------
+    torch.device
+        Where inputs must be.
+
+    Raises
+    ------
+    ValueError
+        `device` is given for a module that is spread over several.
+
+    Examples
+    --------
+    >>> layer = nn.Dropout()
+    >>> with inference(layer) as where:
+    ...     print(where, layer.training)
+    cpu False
+    >>> layer.training
+    True
+    """
+    places = {t.device for t in (*net.parameters(), *net.buffers())}
+    home = next(iter(places), torch.device("cpu"))
+    place = home if device is None else torch.device(device)
+    move = bool(places) and places != {place} and device is not None
+    if move and len(places) > 1:
+        raise ValueError(f"device: expected None for a network spread over {sorted(map(str, places))}, got {place}")
+    modes = [(module, module.training) for module in net.modules()]
+    try:
+        net.eval()
+        if move:
+            net.to(place)
+        with torch.inference_mode():
+            yield place
+    finally:
+        if move:
+            net.to(home)
+        for module, training in modes:
+            module.training = training
