@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["inference"]
+__all__ = ["inference", "like_weights"]
 
 
 @contextlib.contextmanager
@@ -59,3 +59,15 @@ def inference(net: nn.Module, device: str | torch.device | None = None) -> Itera
             net.to(home)
         for module, training in modes:
             module.training = training
+
+
+def like_weights(x: Tensor, net: nn.Module, device: torch.device) -> Tensor:
+    """Bring an input to the floating-point type of a network's weights and to a device.
+
+    Examples
+    --------
+    >>> like_weights(torch.zeros(1), nn.Linear(1, 1).double(), torch.device("cpu")).dtype
+    torch.float64
+    """
+    kinds = (p.dtype for p in net.parameters() if p.is_floating_point())
+    return x.to(device, next(kinds, torch.float32))

@@ -14,7 +14,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from ecg_widget.architectures import ARCHITECTURES, PooledResNet1d, ResNet1d, RibeiroResNet
-from ecg_widget.inference import inference
+from ecg_widget.inference import inference, like_weights
 from ecg_widget.preparation import InputSpec, Prepared, prepare
 from ecg_widget.records import validate_ecg
 from ecg_widget.weight_files import read_weights, write_weights
@@ -28,6 +28,7 @@ __all__ = [
     "RibeiroResNet",
     "as_network",
     "inference",
+    "like_weights",
     "load_network",
     "predict",
 ]
@@ -307,11 +308,6 @@ def predict(
         "prediction",
         {"output": network.output_kind, "network": network.name},
     )
-
-
-def like_weights(x: Tensor, net: nn.Module, device: torch.device) -> Tensor:
-    kinds = (p.dtype for p in net.parameters() if p.is_floating_point())
-    return x.to(device, next(kinds, torch.float32))
 
 
 def _check_leads(module: nn.Module, n_leads: int) -> None:
