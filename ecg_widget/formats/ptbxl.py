@@ -1,0 +1,184 @@
+"""PTB-XL (Wagner et al. 2020, doi 10.1038/s41597-020-0495-6): its folder with labels, folds and patients.
+
+The folder holds ``ptbxl_database.csv``, ``scp_statements.csv`` and WFDB records below ``records100`` and
+``records500``. Labels are the five diagnostic superclasses of the benchmark (Strodthoff et al. 2021, doi
+10.1109/JBHI.2020.3022989): every SCP code of a record, of any likelihood, whose statement is diagnostic counts for its
+``diagnostic_class``; a record may have several or none.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from ecg_widget.formats import wfdb
+from ecg_widget.records import RecordError, from_arrays
+
+NAME = "PTB-XL"
+SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
+"""Normal, myocardial infarction, ST/T change, conduction disturbance, hypertrophy."""
+
+_DATABASE, _STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
+_COLUMNS = {
+    _DATABASE: {"ecg_id", "patient_id", "scp_codes", "strat_fold", "filename_lr", "filename_hr"},
+    _STATEMENTS: {"", "diagnostic", "diagnostic_class"},
+}
+_FILES = {100: ("filename_lr", re.compile(r"records100/\d{5}/\d{5}_lr")),
+          500: ("filename_hr", re.compile(r"records500/\d{5}/\d{5}_hr"))}  # fmt: skip
+_CODE = re.compile(r"'([A-Z0-9_/]{1,16})': ([0-9.]{1,8})")
+_CODES = re.compile(rf"\{{(?:{_CODE.pattern}(?:, {_CODE.pattern})*)?\}}")
+_MOST_ROWS = 1_000_000  # PTB-XL has 21,799
+
+
+def locate(path: Path) -> Path | None:
+    """Find the folder: the path itself, or that of the two tables."""
+    folder = path.parent if path.name in _COLUMNS else path
+    for name, columns in _COLUMNS.items():
+        table = folder / name
+        if not table.is_file():
+            return None
+        with table.open("rb") as stream:
+            if not columns <= set(stream.readline(4096).decode("utf-8", "replace").strip().split(",")):
+                return None
+    return folder
+
+
+def read(
+    path: Path,
+    *,
+    leads: Sequence[str] | None = None,
+    units: str | None = None,
+    sampling_rate: int = 100,
+    folds: Iterable[int] | None = None,
+    missing: str = "error",
+) -> xr.Dataset:
+    """Read the records of some folds.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    leads, units
+        As in `ecg_widget.records.open_ecg`.
+    sampling_rate
+        100 or 500 Hz.
+    folds
+        Of ``strat_fold``, 1 to 10; None: all.
+    missing
+        What becomes of records of the table whose files are absent: ``"error"``, or ``"drop"`` for a partial copy.
+
+    Returns
+    -------
+    xarray.Dataset
+        With ``label (record, target)`` bool and the coordinates ``target`` (`SUPERCLASSES`), ``patient (record)``
+        (PTB-XL's pseudonym, to keep patients apart) and ``fold (record)``. ``attrs["missing"]`` counts what was
+        dropped.
+
+    Raises
+    ------
+    RecordError
+        Tables or records that are damaged, unsafe or absent.
+    ValueError
+        Another rate, fold or `missing`.
+    """
+    if sampling_rate not in _FILES:
+        raise ValueError(f"sampling_rate: expected 100 or 500 Hz, got {sampling_rate!r}; resample() gives other rates")
+    if missing not in ("error", "drop"):
+        raise ValueError(f"missing: expected 'error' or 'drop', got {missing!r}")
+    wanted = set(range(1, 11)) if folds is None else set(folds)
+    if not wanted or not wanted <= set(range(1, 11)):
+        raise ValueError(f"folds: expected numbers from 1 to 10, got {sorted(wanted)}")
+    classes = _diagnostic_classes(path)
+    column, pattern = _FILES[sampling_rate]
+    rows: list[tuple[Path, str, int, list[bool]]] = []
+    absent: list[str] = []
+    for number, row in enumerate(_rows(path, _DATABASE), start=2):
+        where = f"{_DATABASE}: line {number}"  # of the table, counting a row as one
+        fold = _whole(where, "strat_fold", row["strat_fold"])
+        if fold not in wanted:
+            continue
+        if not pattern.fullmatch(row[column]):
+            raise RecordError(f"{where}: {column}: expected a name such as {pattern.pattern}, got {row[column][:80]!r}")
+        header = path / f"{row[column]}.hea"
+        if not header.is_file():
+            absent.append(row[column])
+            continue
+        found = {classes.get(code) for code in _codes(where, row["scp_codes"])}
+        patient = str(_whole(where, "patient_id", row["patient_id"]))
+        rows.append((header, patient, fold, [c in found for c in SUPERCLASSES]))
+    if absent and missing == "error":
+        raise RecordError(
+            f"{path.name}: expected the records of {_DATABASE}, {len(absent)} of {len(absent) + len(rows)} are absent, "
+            f"the first is {absent[0]}; complete the download or pass missing='drop'"
+        )
+    if not rows:
+        raise RecordError(f"{path.name}: expected records of folds {sorted(wanted)} at {sampling_rate} Hz, got none")
+    headers, patients, in_folds, labels = zip(*rows, strict=True)
+    ds = _signals(headers, leads, units)
+    return ds.assign(
+        label=(("record", "target"), np.asarray(labels, bool)),
+    ).assign_coords(
+        target=("target", list(SUPERCLASSES)),
+        patient=("record", list(patients)),
+        fold=("record", np.asarray(in_folds, np.int8)),
+    ).assign_attrs(missing=len(absent))  # fmt: skip
+
+
+def _signals(headers: Sequence[Path], leads: Sequence[str] | None, units: str | None) -> xr.Dataset:
+    first = wfdb.read(headers[0], leads=leads, units=units)
+    rate, there = first["time"].attrs["sampling_rate"], first["lead"].values.tolist()
+    values = np.empty((len(headers), *first["signal"].shape[1:]), np.float32)
+    for out, header in zip(values, headers, strict=True):
+        ds = wfdb.read(header, leads=leads, units=units)
+        got = (ds["time"].attrs["sampling_rate"], ds["lead"].values.tolist(), ds["signal"].shape[1:])
+        if got != (rate, there, out.shape):
+            raise RecordError(
+                f"{header.name}: expected {rate:g} Hz, {there}, {out.shape} as in {headers[0].name}, got {got}"
+            )
+        out[:] = ds["signal"].values[0]
+    return from_arrays(
+        values,
+        sampling_rate=rate,
+        leads=there,
+        units="mV",
+        records=[header.stem for header in headers],
+        attrs={"source": headers[0].parents[2].name, "format": NAME, "reader": first.attrs["reader"], "filters": ""},
+    )
+
+
+def _diagnostic_classes(path: Path) -> dict[str, str]:
+    return {
+        row[""]: row["diagnostic_class"]
+        for row in _rows(path, _STATEMENTS)
+        if row["diagnostic"] in ("1", "1.0") and row["diagnostic_class"]
+    }
+
+
+def _rows(path: Path, name: str) -> Iterator[dict[str, str]]:
+    try:
+        with (path / name).open(encoding="utf-8", newline="") as stream:
+            for row in islice(csv.DictReader(stream), _MOST_ROWS):
+                if None in row or None in row.values():
+                    raise RecordError(f"{name}: expected the same columns in every row, got {str(row)[:80]}")
+                yield row
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise RecordError(f"{name}: expected a table of UTF-8 text: {error}") from error
+
+
+def _codes(where: str, text: str) -> list[str]:
+    if not _CODES.fullmatch(text):  # a pattern rather than a parser of Python: hostile nesting exhausts those
+        raise RecordError(f"{where}: scp_codes: expected codes such as {{'NORM': 100.0}}, got {text[:80]!r}")
+    return [code for code, _ in _CODE.findall(text)]
+
+
+def _whole(where: str, column: str, text: str) -> int:
+    match = re.fullmatch(r"(\d{1,9})(?:\.0)?", text)
+    if not match:
+        raise RecordError(f"{where}: {column}: expected a whole number, got {text[:80]!r}")
+    return int(match[1])
