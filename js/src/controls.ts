@@ -1,0 +1,186 @@
+// Native inputs: a label, a keyboard and a screen reader for each, at no cost.
+import type { Colouring } from "./canvas.ts";
+import { element, setText } from "./element.ts";
+import type { Arrangement } from "./layout.ts";
+import type { LayerChoice, State } from "./state.ts";
+
+/** How this view looks; another view of the same widget may look otherwise. */
+export interface Display {
+  arrangement: Arrangement;
+  colouring: Colouring;
+  /** s, start of the window of a long recording */
+  start: number;
+}
+
+interface Slider {
+  readonly field: HTMLElement;
+  readonly input: HTMLInputElement;
+  readonly output: HTMLOutputElement;
+}
+
+const ARRANGEMENTS = [
+  ["3x4", "3 \u00d7 4 + rhythm"],
+  ["6x2", "6 \u00d7 2"],
+  ["rows", "12 \u00d7 1"],
+] as const;
+const COLOURINGS = [
+  ["bands", "bands"],
+  ["trace", "trace"],
+] as const;
+
+export class Controls {
+  readonly element: HTMLElement;
+  readonly #state: State;
+  readonly #layers = slider("layers", "Layers", "1");
+  readonly #clusters = slider("clusters", "Clusters", "1");
+  readonly #threshold = slider("threshold", "Uncertainty threshold", "0.01");
+  readonly #start = slider("start", "Window", "0.1");
+  readonly #record = chooser("record", "Record");
+  readonly #target = chooser("target", "Target");
+  readonly #arrangement = chooser("arrangement", "Paper");
+  readonly #colouring = chooser("colouring", "Colour");
+
+  constructor(state: State, display: Display, onDisplay: () => void) {
+    this.#state = state;
+    this.#threshold.input.max = "1";
+    onInput(this.#layers.input, (value) => {
+      const choice = state.choices.layers[Number(value)];
+      if (choice) {
+        state.set("layers", [...choice.value]);
+      }
+    });
+    onInput(this.#clusters.input, (value) => state.set("n_clusters", Number(value)));
+    onInput(this.#threshold.input, (value) => state.set("threshold", Number(value)));
+    onInput(this.#record.input, (value) => state.set("record", value));
+    onInput(this.#target.input, (value) => state.set("target", value));
+    fill(this.#arrangement.input, ARRANGEMENTS);
+    fill(this.#colouring.input, COLOURINGS);
+    this.#arrangement.input.value = display.arrangement;
+    this.#colouring.input.value = display.colouring;
+    onInput(this.#arrangement.input, (value) => {
+      display.arrangement = value as Arrangement;
+      onDisplay();
+    });
+    onInput(this.#colouring.input, (value) => {
+      display.colouring = value as Colouring;
+      onDisplay();
+    });
+    onInput(this.#start.input, (value) => {
+      display.start = Number(value);
+      onDisplay();
+    });
+    this.element = element(
+      "div",
+      { class: "controls", role: "group", "aria-label": "Controls" },
+      element(
+        "div",
+        { class: "sliders" },
+        this.#layers.field,
+        this.#clusters.field,
+        this.#threshold.field,
+        this.#start.field,
+      ),
+      element(
+        "div",
+        { class: "choosers" },
+        this.#record.field,
+        this.#target.field,
+        this.#arrangement.field,
+        this.#colouring.field,
+      ),
+    );
+  }
+
+  /** Shows what the traits say. */
+  update(): void {
+    const state = this.#state;
+    const { layers, n_clusters, records, targets } = state.choices;
+    const chosen = (state.get("layers") ?? []).join("\n");
+    const index = layers.findIndex(({ value }) => value.join("\n") === chosen);
+    this.#layers.input.disabled = layers.length < 2;
+    show(this.#layers, 0, Math.max(layers.length - 1, 0), Math.max(index, 0), layerText(layers[index], chosen));
+    const k = state.get("n_clusters");
+    show(this.#clusters, n_clusters[0], n_clusters[1], k, String(k), `${k} clusters`);
+    const threshold = state.get("threshold");
+    show(this.#threshold, 0, 1, threshold, threshold.toFixed(2), `entropy ${threshold.toFixed(2)}`);
+    fillSame(this.#record.input, records, state.get("record"));
+    fillSame(this.#target.input, targets, state.get("target"));
+  }
+
+  /** The window's slider, hidden where the whole recording fits. */
+  updateWindow(window: readonly [number, number], last: number, start: number): void {
+    this.#start.field.hidden = last <= 0;
+    const text = `${window[0].toFixed(1)} to ${window[1].toFixed(1)} s`;
+    show(this.#start, 0, last, start, text);
+  }
+
+  /** The layout of rows has as many rows as there are leads. */
+  nameRows(leads: number, twelve: boolean): void {
+    for (const option of this.#arrangement.input.options) {
+      option.disabled = !twelve && option.value !== "rows";
+      if (option.value === "rows") {
+        setText(option, `${leads} \u00d7 1`);
+      }
+    }
+    if (!twelve) {
+      this.#arrangement.input.value = "rows";
+    }
+  }
+}
+
+function layerText(choice: LayerChoice | undefined, chosen: string): string {
+  if (!choice) {
+    return chosen.split("\n").filter(Boolean).join(" + ") || "none";
+  }
+  const duration = (ms: number) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+  return `${choice.label}, every ${duration(choice.stride_ms)}, sees ${duration(choice.width_ms)}`;
+}
+
+function slider(name: string, label: string, step: string): Slider {
+  const input = element("input", { type: "range", "data-ecg": name, step, min: 0 });
+  const output = element("output");
+  const head = element("span", { class: "head" }, element("span", { class: "name" }, label), output);
+  return { field: element("label", { class: "field" }, head, input), input, output };
+}
+
+function chooser(name: string, label: string) {
+  const input = element("select", { "data-ecg": name });
+  return { field: element("label", { class: "field" }, element("span", { class: "name" }, label), input), input };
+}
+
+function onInput(input: HTMLInputElement | HTMLSelectElement, act: (value: string) => void): void {
+  input.addEventListener("input", () => act(input.value));
+}
+
+function show({ input, output }: Slider, min: number, max: number, value: number, text: string, spoken = text): void {
+  input.min = String(min);
+  input.max = String(max);
+  if (Number(input.value) !== value) {
+    input.value = String(value);
+  }
+  setText(output, text);
+  output.title = text;
+  if (input.getAttribute("aria-valuetext") !== spoken) {
+    input.setAttribute("aria-valuetext", spoken);
+  }
+}
+
+function fill(select: HTMLSelectElement, options: readonly (readonly [string, string])[]): void {
+  select.replaceChildren(...options.map(([value, text]) => element("option", { value }, text)));
+}
+
+/** Rebuilds a list only when it changed: an open list must not close while results arrive. */
+function fillSame(select: HTMLSelectElement, values: readonly string[], chosen: string): void {
+  const known = chosen === "" || values.includes(chosen) ? values : [chosen, ...values];
+  const same = select.options.length === known.length && known.every((value, i) => select.options[i]!.value === value);
+  if (!same) {
+    fill(
+      select,
+      known.map((value) => [value, value] as const),
+    );
+  }
+  select.disabled = known.length === 0;
+  if (select.value !== chosen) {
+    select.value = chosen;
+  }
+}

@@ -1,0 +1,240 @@
+// The picture in millimetres: where each lead, label, strip and time axis lies. Painters scale it, nothing else.
+import { GAIN, LARGE, SPEED } from "./paper.ts";
+import type { Recording } from "./recording.ts";
+
+export type Arrangement = "3x4" | "6x2" | "rows";
+
+/** A stretch of the time axis on the paper: x = area.x + (t - t0) * SPEED. */
+export interface Area {
+  readonly t0: number;
+  readonly t1: number;
+  readonly x: number;
+  readonly y: number;
+  readonly height: number;
+}
+
+export interface Trace {
+  readonly lead: number;
+  readonly area: Area;
+  /** mm, where `offset` lies */
+  readonly baseline: number;
+  /** Value drawn on the baseline: 0, or the lead's median where that is far from 0. */
+  readonly offset: number;
+}
+
+/** Areas side by side that share no millimetre of x, and the traces over them. */
+export interface Block {
+  readonly areas: readonly Area[];
+  readonly traces: readonly Trace[];
+}
+
+export interface Label {
+  readonly text: string;
+  readonly x: number;
+  readonly y: number;
+  readonly align: "left" | "right" | "center";
+  readonly role: "lead" | "axis";
+}
+
+export interface Layout {
+  readonly width: number;
+  readonly height: number;
+  /** The grid covers 0..width and 0..gridHeight. */
+  readonly gridHeight: number;
+  readonly blocks: readonly Block[];
+  readonly labels: readonly Label[];
+  /** Column separators: x and the y of their middle. */
+  readonly separators: readonly { readonly x: number; readonly y: number }[];
+  /** Baselines that start with a calibration pulse at x = PULSE_X. */
+  readonly pulses: readonly number[];
+  readonly clusterStrip: Area;
+  readonly entropyStrip: Area;
+  /** Full seconds under the strips. */
+  readonly seconds: readonly { readonly x: number; readonly text: string }[];
+  /** What the footer must say. */
+  readonly arrangement: readonly string[];
+  readonly shift: number;
+  /** s, the part of the recording that is shown and its length */
+  readonly window: readonly [number, number];
+}
+
+/** s, longest stretch at 25 mm/s: the width of common paper */
+export const WINDOW = 10;
+export const PULSE_X = 1;
+const LEFT = 10;
+const RIGHT = 5;
+const TOP = 5;
+/** A lead this far from 0 (mV) is drawn around its median instead, and the footer says so. */
+const FAR = 0.5;
+
+const COLUMNS: Record<"3x4" | "6x2", readonly (readonly string[])[]> = {
+  "3x4": [
+    ["I", "II", "III"],
+    ["aVR", "aVL", "aVF"],
+    ["V1", "V2", "V3"],
+    ["V4", "V5", "V6"],
+  ],
+  "6x2": [
+    ["I", "II", "III", "aVR", "aVL", "aVF"],
+    ["V1", "V2", "V3", "V4", "V5", "V6"],
+  ],
+};
+/** mm from row to row; multiples of a large square put every baseline on a heavy line */
+const PITCH: Record<Arrangement, number> = { "3x4": 25, "6x2": 20, rows: 15 };
+
+export function hasTwelveLeads(leads: readonly string[]): boolean {
+  return COLUMNS["6x2"].flat().every((lead) => leads.includes(lead));
+}
+
+/** Latest start of the window, s: 0 where the whole recording fits. */
+export function lastStart(recording: Recording): number {
+  return Math.max(0, recording.end - recording.start - WINDOW);
+}
+
+export function arrange(recording: Recording, wanted: Arrangement, start = 0): Layout {
+  const kind = hasTwelveLeads(recording.leads) ? wanted : "rows";
+  const whole = recording.end - recording.start;
+  const t0 = recording.start + Math.min(Math.max(start, 0), lastStart(recording));
+  const t1 = Math.min(t0 + WINDOW, recording.end);
+  const pitch = PITCH[kind];
+  const place = (lead: number, row: number, area: Area): Trace => {
+    const median = recording.median[lead]!;
+    const offset = Math.abs(median) > FAR ? median : 0;
+    return { lead, area, baseline: TOP + row * pitch + baselineIn(pitch), offset };
+  };
+  const area = (from: number, to: number, x: number, y: number, height: number): Area => ({
+    t0: from,
+    t1: to,
+    x,
+    y,
+    height,
+  });
+  const blocks: Block[] = [];
+  const arrangement: string[] = [];
+  let rows: number;
+  let inner = WINDOW * SPEED;
+
+  if (kind === "rows") {
+    rows = recording.leads.length;
+    inner = Math.max((t1 - t0) * SPEED, 4 * LARGE);
+    const all = area(t0, t1, LEFT, TOP, rows * pitch);
+    blocks.push({ areas: [all], traces: recording.leads.map((_, lead) => place(lead, lead, all)) });
+    arrangement.push(`${rows} ${rows === 1 ? "lead" : "leads"}, simultaneous`);
+  } else {
+    const columns = COLUMNS[kind];
+    const rhythm = kind === "3x4" ? 1 : 0;
+    const span = WINDOW / columns.length;
+    const tall = columns[0]!.length;
+    rows = tall + rhythm;
+    // A column must hold its own stretch of time; a recording too short for that shows the same start in each.
+    const sequential = t1 - t0 > WINDOW - 0.5 * span;
+    const areas = columns.map((_, c) => {
+      const from = sequential ? t0 + c * span : t0;
+      return area(from, Math.min(from + span, t1), LEFT + c * span * SPEED, TOP, tall * pitch);
+    });
+    const traces = columns.flatMap((names, c) =>
+      names.map((name, r) => place(recording.leads.indexOf(name), r, areas[c]!)),
+    );
+    const strip = area(t0, t1, LEFT, TOP + tall * pitch, pitch);
+    const rhythmTrace = rhythm ? [place(recording.leads.indexOf("II"), tall, strip)] : [];
+    if (sequential) {
+      // One time axis for everything: bands run unbroken through all columns and the rhythm strip.
+      const all = area(t0, t1, LEFT, TOP, rows * pitch);
+      blocks.push({ areas: [all], traces: [...traces, ...rhythmTrace] });
+    } else {
+      blocks.push({ areas, traces }, ...(rhythm ? [{ areas: [strip], traces: rhythmTrace }] : []));
+    }
+    const title = kind === "3x4" ? "3 \u00d7 4" : "6 \u00d7 2";
+    const seen = `${Number(Math.min(span, t1 - t0).toFixed(2))} s`;
+    arrangement.push(
+      `${title}${rhythm ? " + II" : ""}, ${sequential ? `sequential columns of ${seen}` : `simultaneous columns, first ${seen}`}`,
+    );
+    if (recording.leads.length > 12) {
+      arrangement.push(`${recording.leads.length - 12} more leads in the layout of rows`);
+    }
+  }
+  if (t1 - t0 < whole - 1e-6) {
+    arrangement.push(
+      `${(t0 - recording.start).toFixed(1)} to ${(t1 - recording.start).toFixed(1)} s of ${whole.toFixed(1)} s`,
+    );
+  }
+
+  const gridHeight = TOP + rows * pitch + (kind === "rows" ? LARGE : 0);
+  const clusterStrip = area(t0, t1, LEFT, gridHeight + 1.5, 4);
+  const entropyStrip = area(t0, t1, LEFT, clusterStrip.y + 5, 12);
+  const traces = blocks.flatMap((block) => block.traces);
+  return {
+    width: LEFT + inner + RIGHT,
+    height: entropyStrip.y + entropyStrip.height + 5.5,
+    gridHeight,
+    blocks,
+    labels: [
+      ...traces.map(
+        (trace): Label => ({
+          text: recording.leads[trace.lead]!,
+          x: trace.area.x + 1.2,
+          y: trace.baseline - baselineIn(pitch) + 4,
+          align: "left",
+          role: "lead",
+        }),
+      ),
+      ...stripLabels(entropyStrip),
+    ],
+    separators: blocks.flatMap((block) =>
+      block.traces.filter((t) => t.area.x > LEFT).map((t) => ({ x: t.area.x, y: t.baseline })),
+    ),
+    pulses: [...new Set(traces.map((trace) => trace.baseline))],
+    clusterStrip,
+    entropyStrip,
+    seconds: seconds(entropyStrip, recording.start),
+    arrangement,
+    shift: Math.max(0, ...traces.map((trace) => Math.abs(trace.offset))),
+    window: [t0, t1],
+  };
+}
+
+/** The trace and the time under a point of the paper, mm; null off the recording. */
+export function traceAt(layout: Layout, x: number, y: number): { trace: Trace | null; time: number } | null {
+  const strips = [layout.clusterStrip, layout.entropyStrip];
+  for (const strip of strips) {
+    if (y >= strip.y - 1 && y <= strip.y + strip.height + 1) {
+      const time = strip.t0 + (x - strip.x) / SPEED;
+      return time >= strip.t0 && time <= strip.t1 ? { trace: null, time } : null;
+    }
+  }
+  let best: { trace: Trace; time: number } | null = null;
+  for (const { traces } of layout.blocks) {
+    for (const trace of traces) {
+      const time = trace.area.t0 + (x - trace.area.x) / SPEED;
+      const nearer = best === null || Math.abs(trace.baseline - y) < Math.abs(best.trace.baseline - y);
+      if (time >= trace.area.t0 && time <= trace.area.t1 && nearer) {
+        best = { trace, time };
+      }
+    }
+  }
+  return y <= layout.gridHeight ? best : null;
+}
+
+/** mm of paper per unit of time and amplitude, for tests and painters alike */
+export const toX = (area: Area, time: number): number => area.x + (time - area.t0) * SPEED;
+export const toY = (trace: Trace, value: number): number => trace.baseline - (value - trace.offset) * GAIN;
+
+function baselineIn(pitch: number): number {
+  return Math.round((0.6 * pitch) / LARGE) * LARGE;
+}
+
+function stripLabels(strip: Area): Label[] {
+  const x = strip.x - 1;
+  return [
+    { text: "1", x, y: strip.y + 1.6, align: "right", role: "axis" },
+    { text: "0", x, y: strip.y + strip.height, align: "right", role: "axis" },
+  ];
+}
+
+function seconds(strip: Area, origin: number): { x: number; text: string }[] {
+  const out: { x: number; text: string }[] = [];
+  for (let s = Math.ceil(strip.t0 - origin - 1e-6); s <= strip.t1 - origin + 1e-6; s++) {
+    out.push({ x: toX(strip, s + origin), text: s === 0 ? "0 s" : String(s) });
+  }
+  return out;
+}

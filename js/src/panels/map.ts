@@ -1,0 +1,199 @@
+// One point a cell: the record's embedding on its two main axes.
+import type { Overlay } from "../canvas.ts";
+import { element } from "../element.ts";
+import { textOn } from "../palette.ts";
+import type { Theme } from "../paper.ts";
+import { letter } from "../segmentation.ts";
+import { kindOf } from "../segments.ts";
+
+/** CSS px */
+const MARGIN = { left: 22, right: 8, top: 8, bottom: 22 };
+const HEIGHT = 236;
+const REACH = 14;
+
+export class MapPanel {
+  readonly element: HTMLElement;
+  readonly #canvas = element("canvas", { "data-ecg": "map", role: "img" });
+  readonly #context = this.#canvas.getContext("2d")!;
+  /** x, y of each cell in CSS px; NaN = not drawn */
+  #points = new Float64Array(0);
+
+  constructor(onHover: (cell: number) => void) {
+    this.element = element("section", { class: "panel map" }, element("h3", {}, "Map of cells"), this.#canvas);
+    this.#canvas.addEventListener("pointermove", (event) => onHover(this.#nearest(event.offsetX, event.offsetY)));
+    this.#canvas.addEventListener("pointerleave", () => onHover(-1));
+  }
+
+  paint(overlay: Overlay | null, theme: Theme, font: string, devicePixelRatio: number): void {
+    const map = overlay?.segmentation.map ?? null;
+    this.element.hidden = map === null;
+    const width = this.element.clientWidth;
+    if (!overlay || !map || width === 0) {
+      return;
+    }
+    const c = this.#context;
+    const [w, h] = [Math.round(width * devicePixelRatio), Math.round(HEIGHT * devicePixelRatio)];
+    if (this.#canvas.width !== w || this.#canvas.height !== h) {
+      this.#canvas.width = w;
+      this.#canvas.height = h;
+      this.#canvas.style.width = `${w / devicePixelRatio}px`;
+      this.#canvas.style.height = `${h / devicePixelRatio}px`;
+    }
+    c.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+    c.clearRect(0, 0, width, HEIGHT);
+    this.#place(map, overlay, width);
+    this.#drawAxes(c, overlay, theme, font, width);
+    this.#drawPath(c, theme);
+    this.#drawPoints(c, overlay, theme);
+    this.#drawLetters(c, overlay, theme, font);
+    this.#drawRing(c, overlay, theme);
+  }
+
+  /** Equal units on both axes: distances on the map are distances in the embedding's plane. */
+  #place(map: ArrayLike<number>, overlay: Overlay, width: number): void {
+    const { segmentation, threshold } = overlay;
+    const n = segmentation.centre.length;
+    const points = this.#points.length === 2 * n ? this.#points : new Float64Array(2 * n);
+    const low = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+    const high = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    for (let i = 0; i < 2 * n; i++) {
+      const masked = kindOf(segmentation, i >> 1, threshold) === "masked";
+      points[i] = masked ? Number.NaN : map[i]!;
+      if (!masked) {
+        low[i & 1] = Math.min(low[i & 1]!, map[i]!);
+        high[i & 1] = Math.max(high[i & 1]!, map[i]!);
+      }
+    }
+    const w = width - MARGIN.left - MARGIN.right - 12;
+    const h = HEIGHT - MARGIN.top - MARGIN.bottom - 12;
+    const unit = Math.min(w / (high[0]! - low[0]! || 1), h / (high[1]! - low[1]! || 1));
+    const x0 = MARGIN.left + 6 + w / 2 - (unit * (low[0]! + high[0]!)) / 2;
+    const y0 = MARGIN.top + 6 + h / 2 + (unit * (low[1]! + high[1]!)) / 2;
+    for (let i = 0; i < n; i++) {
+      points[2 * i] = x0 + unit * points[2 * i]!;
+      points[2 * i + 1] = y0 - unit * points[2 * i + 1]!;
+    }
+    this.#points = points;
+  }
+
+  #drawAxes(c: CanvasRenderingContext2D, overlay: Overlay, theme: Theme, font: string, width: number): void {
+    c.strokeStyle = theme.faint;
+    c.lineWidth = 1;
+    const [w, h] = [width - MARGIN.left - MARGIN.right, HEIGHT - MARGIN.top - MARGIN.bottom];
+    c.strokeRect(MARGIN.left + 0.5, MARGIN.top + 0.5, w - 1, h - 1);
+    const name = (i: number) => {
+      const share = overlay.segmentation.mapExplained[i];
+      return `PC ${i + 1}${share === undefined ? "" : ` (${Math.round(100 * share)} % of variance)`}`;
+    };
+    c.fillStyle = theme.muted;
+    c.font = `11px ${font}`;
+    c.textAlign = "center";
+    c.textBaseline = "alphabetic";
+    c.fillText(name(0), MARGIN.left + w / 2, HEIGHT - 7);
+    c.save();
+    c.translate(13, MARGIN.top + h / 2);
+    c.rotate(-Math.PI / 2);
+    c.fillText(name(1), 0, 0);
+    c.restore();
+    this.#canvas.setAttribute("aria-label", `Cells by ${name(0)} and ${name(1)}, coloured by cluster`);
+  }
+
+  /** Cells in their order of time: a beat is a loop. */
+  #drawPath(c: CanvasRenderingContext2D, theme: Theme): void {
+    c.strokeStyle = theme.faint;
+    c.globalAlpha = 0.55;
+    c.lineWidth = 0.75;
+    c.beginPath();
+    let broken = true;
+    for (let i = 0; i < this.#points.length; i += 2) {
+      const x = this.#points[i]!;
+      if (Number.isNaN(x)) {
+        broken = true;
+        continue;
+      }
+      c[broken ? "moveTo" : "lineTo"](x, this.#points[i + 1]!);
+      broken = false;
+    }
+    c.stroke();
+    c.globalAlpha = 1;
+  }
+
+  #drawPoints(c: CanvasRenderingContext2D, overlay: Overlay, theme: Theme): void {
+    const { segmentation, colours, threshold } = overlay;
+    for (let i = 0; i < segmentation.centre.length; i++) {
+      const [x, y] = [this.#points[2 * i]!, this.#points[2 * i + 1]!];
+      if (Number.isNaN(x)) {
+        continue;
+      }
+      const k = segmentation.cluster[i]!;
+      c.globalAlpha = overlay.cluster >= 0 && overlay.cluster !== k ? 0.15 : 1;
+      c.beginPath();
+      c.arc(x, y, 2.6, 0, 2 * Math.PI);
+      if (kindOf(segmentation, i, threshold) === "uncertain") {
+        c.fillStyle = theme.paper;
+        c.fill();
+        c.strokeStyle = theme.muted;
+        c.lineWidth = 0.9;
+        c.stroke();
+      } else {
+        c.fillStyle = colours[k] ?? theme.muted;
+        c.fill();
+      }
+    }
+    c.globalAlpha = 1;
+  }
+
+  /** A letter at the medoid-like middle of each cluster's certain cells. */
+  #drawLetters(c: CanvasRenderingContext2D, overlay: Overlay, theme: Theme, font: string): void {
+    const { segmentation, colours, threshold } = overlay;
+    const sums = segmentation.slot.length === 0 ? [] : Array.from(segmentation.slot, () => ({ x: 0, y: 0, n: 0 }));
+    for (let i = 0; i < segmentation.centre.length; i++) {
+      const sum = sums[segmentation.cluster[i]!];
+      if (sum && kindOf(segmentation, i, threshold) === "cluster") {
+        sum.x += this.#points[2 * i]!;
+        sum.y += this.#points[2 * i + 1]!;
+        sum.n += 1;
+      }
+    }
+    c.font = `600 10px ${font}`;
+    c.textBaseline = "middle";
+    sums.forEach(({ x, y, n }, k) => {
+      if (n > 0 && (overlay.cluster < 0 || overlay.cluster === k)) {
+        const colour = colours[k] ?? "#888888";
+        c.beginPath();
+        c.arc(x / n, y / n, 7, 0, 2 * Math.PI);
+        c.fillStyle = colour;
+        c.fill();
+        c.strokeStyle = theme.paper;
+        c.lineWidth = 1.5;
+        c.stroke();
+        c.fillStyle = textOn(colour);
+        c.fillText(letter(segmentation, k), x / n, y / n + 0.5);
+      }
+    });
+  }
+
+  #drawRing(c: CanvasRenderingContext2D, overlay: Overlay, theme: Theme): void {
+    const [x, y] = [this.#points[2 * overlay.cell], this.#points[2 * overlay.cell + 1]];
+    if (overlay.cell >= 0 && x !== undefined && y !== undefined && !Number.isNaN(x)) {
+      c.beginPath();
+      c.arc(x, y, 5.5, 0, 2 * Math.PI);
+      c.strokeStyle = theme.accent;
+      c.lineWidth = 2;
+      c.stroke();
+    }
+  }
+
+  #nearest(x: number, y: number): number {
+    let best = -1;
+    let least = REACH * REACH;
+    for (let i = 0; i < this.#points.length; i += 2) {
+      const distance = (this.#points[i]! - x) ** 2 + (this.#points[i + 1]! - y) ** 2;
+      if (distance < least) {
+        least = distance;
+        best = i / 2;
+      }
+    }
+    return best;
+  }
+}

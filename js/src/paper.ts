@@ -1,0 +1,104 @@
+// Conventions of ECG paper: one scale for both axes, so that a square millimetre stays square.
+
+/** mm on paper for one second */
+export const SPEED = 25;
+/** mm on paper for one millivolt */
+export const GAIN = 10;
+/** CSS defines 96 px as one inch. */
+export const TRUE_SIZE = 96 / 25.4;
+
+/** mm: the small and the large square */
+export const SMALL = 1;
+export const LARGE = 5;
+
+/** Calibration pulse: 1 mV for 0.2 s with short feet. mm from the baseline's left end, y upwards. */
+export const PULSE: readonly (readonly [number, number])[] = [
+  [0, 0],
+  [1, 0],
+  [1, GAIN],
+  [1 + 0.2 * SPEED, GAIN],
+  [1 + 0.2 * SPEED, 0],
+  [2 + 0.2 * SPEED, 0],
+];
+
+export interface Theme {
+  readonly paper: string;
+  readonly ink: string;
+  readonly muted: string;
+  readonly faint: string;
+  readonly small: string;
+  readonly large: string;
+  readonly uncertain: string;
+  readonly hatch: string;
+  readonly accent: string;
+  /** Opacity of the bands behind the trace. */
+  readonly band: number;
+}
+
+export const LIGHT: Theme = {
+  paper: "#ffffff",
+  ink: "#101214",
+  muted: "#5c6167",
+  faint: "#c4c7cb",
+  small: "rgba(200, 70, 60, 0.16)",
+  large: "rgba(200, 70, 60, 0.36)",
+  uncertain: "#d5d7da",
+  hatch: "rgba(70, 76, 84, 0.34)",
+  accent: "#1565c0",
+  band: 0.34,
+};
+
+export const DARK: Theme = {
+  paper: "#15171a",
+  ink: "#f4f5f6",
+  muted: "#a4abb3",
+  faint: "#464b52",
+  small: "rgba(255, 150, 140, 0.10)",
+  large: "rgba(255, 150, 140, 0.24)",
+  uncertain: "#3b3f45",
+  hatch: "rgba(210, 216, 224, 0.28)",
+  accent: "#64b5f6",
+  band: 0.42,
+};
+
+/**
+ * CSS px for one mm: as large as the width allows, at most life size.
+ * A large square is a whole number of device pixels, so that the lines of the grid are evenly sharp.
+ */
+export function fitScale(paperWidth: number, available: number, devicePixelRatio: number): number {
+  const wanted = Math.min(available / paperWidth, TRUE_SIZE * 1.01) * LARGE * devicePixelRatio;
+  return Math.max(Math.floor(wanted), LARGE) / LARGE / devicePixelRatio;
+}
+
+export interface Facts {
+  readonly samplingRate: number;
+  readonly filters: string;
+  readonly note: string;
+  readonly units: string;
+  /** CSS px for one mm */
+  readonly scale: number;
+  readonly devicePixelRatio: number;
+  /** What the layout says of itself: arrangement and window. */
+  readonly arrangement: readonly string[];
+  /** Largest shift of a lead's baseline in the picture, mV. */
+  readonly shift: number;
+}
+
+/** What a reader must know to measure on this picture, most important first. */
+export function footer(facts: Facts): string[] {
+  const ratio = facts.scale / TRUE_SIZE;
+  const perPixel = facts.samplingRate / (SPEED * facts.scale * facts.devicePixelRatio);
+  const speed = `${SPEED} mm/s, ${GAIN} mm/mV`;
+  return [
+    Math.abs(ratio - 1) < 0.015
+      ? `${speed} (life size at 96 px per inch)`
+      : `${speed} on the grid; on screen ${(SPEED * ratio).toFixed(1)} mm/s, ${(GAIN * ratio).toFixed(1)} mm/mV ` +
+        `(${Math.round(100 * ratio)} % of life size)`,
+    ...facts.arrangement,
+    `${Number(facts.samplingRate.toFixed(2))} Hz`,
+    facts.filters ? `filters: ${facts.filters}` : "no filter",
+    ...(facts.shift > 0 ? [`baselines moved by up to ${facts.shift.toFixed(2)} ${facts.units}`] : []),
+    ...(perPixel > 1 ? [`least and greatest of each pixel (${perPixel.toFixed(1)} samples)`] : []),
+    ...(facts.note ? [facts.note] : []),
+  ];
+}

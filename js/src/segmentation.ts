@@ -1,0 +1,120 @@
+// The result of one record: clusters, entropy, contributions and the map, cell by cell.
+import { type Attributes, decode, type EncodedDataset, find, numbers, texts, type Values } from "./wire.ts";
+
+export interface Contribution {
+  /** (cluster, target), row-major, logits (or the output's unit). */
+  readonly values: Values;
+  readonly masked: Values;
+  readonly intercept: Values;
+  readonly logit: Values;
+  readonly method: string;
+  readonly note: string;
+  readonly completenessError: number | null;
+}
+
+export interface Segmentation {
+  readonly record: string;
+  readonly layers: readonly string[];
+  readonly nClusters: number;
+  readonly network: string;
+  readonly output: string;
+  readonly device: string;
+  /** s, centre of each cell's receptive field */
+  readonly centre: Values;
+  /** s, width of each cell's receptive field */
+  readonly width: Values;
+  /** -1 = masked */
+  readonly cluster: Values;
+  /** 0..1; NaN where masked */
+  readonly entropy: Values;
+  readonly margin: Values | null;
+  readonly valid: Values;
+  /** Share of the unmasked cells, by cluster. */
+  readonly proportion: Values;
+  /** Colour and letter of each cluster, 0..19, kept while K and layers move. */
+  readonly slot: Values;
+  readonly targets: readonly string[];
+  readonly prediction: Values;
+  readonly predictionUnits: string;
+  readonly contribution: Contribution | null;
+  /** (cell, component), row-major, or null */
+  readonly map: Values | null;
+  /** Share of the variance on each of the two components. */
+  readonly mapExplained: readonly number[];
+}
+
+export function readSegmentation(encoded: EncodedDataset): Segmentation {
+  const ds = decode(encoded);
+  const { attrs } = ds;
+  const centre = numbers(ds, "centre");
+  const cluster = sized(numbers(ds, "cluster"), centre.length, "cluster");
+  const slot = numbers(ds, "slot");
+  return {
+    record: text(attrs, "record"),
+    layers: list(attrs, "layers").map(String),
+    nClusters: Number(attrs.n_clusters),
+    network: text(attrs, "network"),
+    output: text(attrs, "output"),
+    device: text(attrs, "device"),
+    centre,
+    width: sized(numbers(ds, "width"), centre.length, "width"),
+    cluster,
+    entropy: sized(numbers(ds, "entropy"), centre.length, "entropy"),
+    margin: find(ds, "margin") ? sized(numbers(ds, "margin"), centre.length, "margin") : null,
+    valid: find(ds, "valid")
+      ? sized(numbers(ds, "valid"), centre.length, "valid")
+      : Uint8Array.from(cluster, (k) => (k >= 0 ? 1 : 0)),
+    proportion: sized(numbers(ds, "proportion"), slot.length, "proportion"),
+    slot,
+    targets: texts(ds, "target"),
+    prediction: numbers(ds, "prediction"),
+    predictionUnits: String(find(ds, "prediction")?.attrs.units ?? ""),
+    contribution: find(ds, "contribution")
+      ? {
+          values: numbers(ds, "contribution"),
+          masked: numbers(ds, "contribution_masked"),
+          intercept: numbers(ds, "intercept"),
+          logit: numbers(ds, "logit"),
+          method: text(attrs, "contribution_method"),
+          note: text(attrs, "contribution_note"),
+          completenessError: typeof attrs.completeness_error === "number" ? attrs.completeness_error : null,
+        }
+      : null,
+    map: find(ds, "map") ? sized(numbers(ds, "map"), 2 * centre.length, "map") : null,
+    mapExplained: list(attrs, "map_explained").map(Number),
+  };
+}
+
+/** Which way the cluster is written: A..T, the second channel beside its colour. */
+export function letter(segmentation: Segmentation, cluster: number): string {
+  return String.fromCharCode(65 + (segmentation.slot[cluster] ?? 0));
+}
+
+/** Mean entropy of the unmasked cells of each cluster; NaN for a cluster without cells. */
+export function meanEntropy(segmentation: Segmentation): Float64Array {
+  const sum = new Float64Array(segmentation.slot.length);
+  const count = new Float64Array(segmentation.slot.length);
+  segmentation.cluster.forEach((k, i) => {
+    if (k >= 0 && k < sum.length) {
+      sum[k]! += segmentation.entropy[i]!;
+      count[k]! += 1;
+    }
+  });
+  return sum.map((value, k) => value / count[k]!);
+}
+
+function sized(values: Values, length: number, name: string): Values {
+  if (values.length !== length) {
+    throw new RangeError(`${name}: expected ${length} values, got ${values.length}`);
+  }
+  return values;
+}
+
+function text(attrs: Attributes, name: string): string {
+  return attrs[name] === undefined || attrs[name] === null ? "" : String(attrs[name]);
+}
+
+function list(attrs: Attributes, name: string) {
+  const value = attrs[name];
+  return Array.isArray(value) ? value : [];
+}

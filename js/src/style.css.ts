@@ -1,0 +1,114 @@
+// Styles of the shadow root. Colours follow JupyterLab where it defines them.
+
+export const STYLE = /* css */ `
+:host { display: block; contain: content; }
+.ecg {
+  --text: var(--jp-ui-font-color1, #1f2328);
+  --muted: var(--jp-ui-font-color2, #5c6167);
+  --surface: var(--jp-layout-color1, #ffffff);
+  --line: var(--jp-border-color2, #d8dbdf);
+  --field: var(--jp-input-border-color, #b4b9c0);
+  --accent: var(--jp-brand-color1, #1565c0);
+  --hover: var(--jp-layout-color2, #eef0f2);
+  --bad: var(--jp-error-color1, #c62828);
+  --warn: var(--jp-warn-color1, #b26a00);
+  color-scheme: light;
+  container-type: inline-size;
+  contain-intrinsic-inline-size: 480px; /* a row of boxes asks for the content's width; containment would say 0 */
+  box-sizing: border-box;
+  padding: 8px 10px 10px;
+  background: var(--surface);
+  color: var(--text);
+  font: 13px/1.4 var(--jp-ui-font-family, system-ui, sans-serif);
+  font-variant-numeric: tabular-nums;
+}
+.ecg[data-theme="dark"] {
+  --text: var(--jp-ui-font-color1, #e8eaed);
+  --muted: var(--jp-ui-font-color2, #a4abb3);
+  --surface: var(--jp-layout-color1, #15171a);
+  --line: var(--jp-border-color2, #33373d);
+  --field: var(--jp-input-border-color, #555b63);
+  --accent: var(--jp-brand-color1, #64b5f6);
+  --hover: var(--jp-layout-color2, #24282d);
+  --bad: var(--jp-error-color1, #ef9a9a);
+  --warn: var(--jp-warn-color1, #ffb74d);
+  color-scheme: dark;
+}
+.ecg *, .ecg *::before { box-sizing: border-box; }
+[hidden], .hidden:not(:focus) { display: none !important; }
+.spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+
+.controls { display: grid; gap: 8px 20px; padding-bottom: 8px; border-bottom: 1px solid var(--line); }
+.sliders { display: grid; gap: 8px 20px; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); }
+.choosers { display: grid; gap: 8px 12px; grid-template-columns: minmax(120px, 2fr) minmax(100px, 2fr) minmax(104px, 1fr) minmax(76px, 1fr); }
+.field { display: flex; flex-direction: column; gap: 3px; min-width: 0; }
+.head { display: flex; justify-content: space-between; gap: 8px; min-width: 0; }
+.name { color: var(--muted); font-size: 12px; white-space: nowrap; }
+output { font-size: 12px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+input[type="range"] { width: 100%; height: 18px; margin: 0; accent-color: var(--accent); cursor: pointer; }
+select {
+  width: 100%; height: 24px; padding: 0 4px; font: inherit; font-size: 12px; color: inherit;
+  background: var(--surface); border: 1px solid var(--field); border-radius: 2px; text-overflow: ellipsis;
+}
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
+
+.bar { display: flex; flex-wrap: wrap; gap: 2px 16px; align-items: baseline; min-height: 34px; padding: 7px 0 6px; }
+.status { font-weight: 600; overflow-wrap: anywhere; }
+.readout { margin-left: auto; color: var(--muted); min-height: 18px; text-align: right; }
+.progress { display: inline-flex; gap: 6px; align-items: center; color: var(--muted); }
+.progress::before {
+  content: ""; width: 10px; height: 10px; border-radius: 50%;
+  border: 2px solid var(--line); border-top-color: var(--accent); animation: turn 0.9s linear infinite;
+}
+@keyframes turn { to { transform: rotate(1turn); } }
+@media (prefers-reduced-motion: reduce) { .progress::before { animation: none; } }
+.error {
+  margin: 8px 0 0; padding: 6px 10px; border: 1px solid var(--bad); border-left-width: 4px; border-radius: 2px;
+  white-space: pre-wrap; overflow-wrap: anywhere;
+}
+
+.body { display: grid; gap: 12px 20px; grid-template-columns: minmax(0, 1fr); }
+figure { margin: 0; min-width: 0; }
+figure canvas { display: block; border-radius: 2px; touch-action: pan-y; cursor: crosshair; }
+figcaption { padding-top: 5px; color: var(--muted); font-size: 11px; line-height: 1.45; }
+.empty { padding: 48px 0; text-align: center; color: var(--muted); }
+.panels { display: grid; gap: 12px 24px; grid-template-columns: minmax(0, 1fr); align-content: start; }
+.panel { min-width: 0; }
+.panel canvas { display: block; cursor: crosshair; }
+h3 { margin: 0 0 4px; font-size: 12px; font-weight: 600; color: var(--text); overflow-wrap: anywhere; }
+
+table { width: 100%; border-collapse: collapse; font-size: 12px; line-height: 18px; }
+th { font-weight: 400; text-align: left; }
+thead th { color: var(--muted); font-size: 11px; border-bottom: 1px solid var(--line); }
+td, th { padding: 0 6px 0 0; }
+.number { text-align: right; white-space: nowrap; width: 1%; padding-left: 6px; }
+thead .bars { text-align: center; padding-left: 12px; }
+tbody tr:hover, tbody tr.on { background: var(--hover); }
+tbody tr.absent { color: var(--muted); }
+.absent .key { opacity: 0.45; }
+.key {
+  display: inline-block; width: 18px; border-radius: 2px; text-align: center; font-weight: 600; font-size: 11px; line-height: 15px;
+}
+tbody th[colspan] { color: var(--muted); }
+.track { padding: 0 0 0 12px; }
+.track div { position: relative; height: 11px; min-width: 60px; }
+.track div::before { content: ""; position: absolute; left: 50%; top: -4px; bottom: -3px; border-left: 1px solid var(--field); }
+.track i { position: absolute; top: 0; bottom: 0; }
+.sums { display: flex; flex-wrap: wrap; gap: 0 12px; margin-top: 4px; padding-top: 4px; border-top: 1px solid var(--line); font-size: 12px; }
+.note { margin: 3px 0 0; color: var(--muted); font-size: 11px; line-height: 1.4; overflow-wrap: anywhere; }
+
+@container (min-width: 560px) {
+  .panels { grid-template-columns: minmax(0, 1.15fr) minmax(0, 1fr); }
+}
+@container (min-width: 900px) {
+  .controls { grid-template-columns: minmax(0, 1.4fr) minmax(0, 1fr); }
+}
+@container (min-width: 1160px) {
+  .body { grid-template-columns: minmax(0, 1fr) 300px; }
+  .panels { grid-template-columns: minmax(0, 1fr); }
+}
+@container (max-width: 480px) {
+  .choosers { grid-template-columns: 1fr 1fr; }
+}
+@media (forced-colors: active) { .key, .track i { forced-color-adjust: none; } }
+`;
