@@ -26,6 +26,10 @@ def resample(ds: xr.Dataset, rate: float) -> xr.Dataset:
     n_old = ds.sizes["time"]
     n_new = -(-n_old * up // down)
     window = dsp.firwin(2 * _HALF_LENGTH * max(up, down) + 1, 1 / max(up, down), window=("kaiser", _BETA))
+    # Padding by whole input periods of the ratio keeps the grid. SciPy's own padtype="antireflect" does the same but
+    # kills the process (SIGFPE) on a single sample.
+    periods = -(-_HALF_LENGTH * max(up, down) // (up * down)) + 1
+    edge, skip = periods * down, periods * up
     values = np.asarray(ds["signal"].values)
     out = np.empty((*values.shape[:2], n_new), np.float32)
     position = np.arange(n_new) * down  # in 1/up of an old sample
@@ -37,7 +41,8 @@ def resample(ds: xr.Dataset, rate: float) -> xr.Dataset:
         if gap.any():
             whole = _bridge(whole, gap)
         level = whole.mean(axis=1, keepdims=True)  # filtering around the mean keeps a constant exactly constant
-        fresh = dsp.resample_poly(whole - level, up, down, axis=1, window=window, padtype="antireflect") + level
+        padded = np.pad(whole - level, ((0, 0), (edge, edge)), mode="reflect", reflect_type="odd")
+        fresh = dsp.resample_poly(padded, up, down, axis=1, window=window)[:, skip : skip + n_new] + level
         fresh[gap[:, before] | gap[:, after]] = np.nan
         out[record] = fresh
     time = xr.Variable(
