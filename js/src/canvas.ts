@@ -217,7 +217,7 @@ export class Painter {
     c.lineJoin = "round";
     for (const label of layout.labels) {
       const lead = label.role === "lead";
-      setFont(c, mm, scene, lead ? 3.4 : 2.6, lead ? 600 : 400);
+      setFont(c, mm, scene, lead ? 3.4 : 2.6, lead ? 600 : 400, label.upright ? 8 : 10);
       c.textAlign = label.align;
       c.textBaseline = "alphabetic";
       if (lead) {
@@ -226,7 +226,11 @@ export class Painter {
         c.strokeText(label.text, label.x * mm, label.y * mm);
       }
       c.fillStyle = lead ? theme.ink : theme.muted;
-      c.fillText(label.text, label.x * mm, label.y * mm);
+      c.save();
+      c.translate(label.x * mm, label.y * mm);
+      c.rotate(label.upright ? -Math.PI / 2 : 0);
+      c.fillText(label.text, 0, 0);
+      c.restore();
     }
     setFont(c, mm, scene, 2.6, 400);
     c.fillStyle = theme.muted;
@@ -310,7 +314,7 @@ export class Painter {
     c.strokeStyle = theme.accent;
     c.fillStyle = theme.accent;
     c.lineWidth = line;
-    for (const area of [...layout.blocks.flatMap((block) => block.areas), layout.entropyStrip, layout.clusterStrip]) {
+    for (const area of [...layout.blocks.flatMap((block) => block.areas), layout.entropyStrip]) {
       const own = spanOf(area, this.#mm, borders[cell]!, borders[cell + 1]!);
       if (own) {
         c.strokeRect(own[0], area.y * mm, Math.max(own[1] - own[0], line), area.height * mm);

@@ -19,7 +19,7 @@ interface Slider {
 }
 
 const ARRANGEMENTS = [
-  ["3x4", "3 \u00d7 4 + rhythm"],
+  ["3x4", "3 \u00d7 4 + II"],
   ["6x2", "6 \u00d7 2"],
   ["rows", "12 \u00d7 1"],
 ] as const;
@@ -34,6 +34,8 @@ export class Controls {
   readonly #layers = slider("layers", "Layers", "1");
   readonly #clusters = slider("clusters", "Clusters", "1");
   readonly #threshold = slider("threshold", "Uncertainty threshold", "0.01");
+  /** For the view to place beside the picture. */
+  readonly window: HTMLElement;
   readonly #start = slider("start", "Window", "0.1");
   readonly #record = chooser("record", "Record");
   readonly #target = chooser("target", "Target");
@@ -42,6 +44,8 @@ export class Controls {
 
   constructor(state: State, display: Display, onDisplay: () => void) {
     this.#state = state;
+    this.window = this.#start.field;
+    this.window.hidden = true;
     this.#threshold.input.max = "1";
     onInput(this.#layers.input, (value) => {
       const choice = state.choices.layers[Number(value)];
@@ -72,14 +76,7 @@ export class Controls {
     this.element = element(
       "div",
       { class: "controls", role: "group", "aria-label": "Controls" },
-      element(
-        "div",
-        { class: "sliders" },
-        this.#layers.field,
-        this.#clusters.field,
-        this.#threshold.field,
-        this.#start.field,
-      ),
+      element("div", { class: "sliders" }, this.#layers.field, this.#clusters.field, this.#threshold.field),
       element(
         "div",
         { class: "choosers" },
@@ -98,7 +95,7 @@ export class Controls {
     const chosen = (state.get("layers") ?? []).join("\n");
     const index = layers.findIndex(({ value }) => value.join("\n") === chosen);
     this.#layers.input.disabled = layers.length < 2;
-    show(this.#layers, 0, Math.max(layers.length - 1, 0), Math.max(index, 0), layerText(layers[index], chosen));
+    show(this.#layers, 0, Math.max(layers.length - 1, 0), Math.max(index, 0), ...layerText(layers[index], chosen));
     const k = state.get("n_clusters");
     show(this.#clusters, n_clusters[0], n_clusters[1], k, String(k), `${k} clusters`);
     const threshold = state.get("threshold");
@@ -128,12 +125,16 @@ export class Controls {
   }
 }
 
-function layerText(choice: LayerChoice | undefined, chosen: string): string {
+function layerText(choice: LayerChoice | undefined, chosen: string): [shown: string, spoken: string] {
   if (!choice) {
-    return chosen.split("\n").filter(Boolean).join(" + ") || "none";
+    const names = chosen.split("\n").filter(Boolean).join(" + ") || "none";
+    return [names, names];
   }
-  const duration = (ms: number) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
-  return `${choice.label}, every ${duration(choice.stride_ms)}, sees ${duration(choice.width_ms)}`;
+  const [stride, width] = [choice.stride_ms, choice.width_ms].map(Math.round);
+  return [
+    `${choice.label} \u00b7 ${stride}/${width} ms`,
+    `${choice.label}, a cell every ${stride} ms, each sees ${width} ms`,
+  ];
 }
 
 function slider(name: string, label: string, step: string): Slider {
@@ -159,7 +160,7 @@ function show({ input, output }: Slider, min: number, max: number, value: number
     input.value = String(value);
   }
   setText(output, text);
-  output.title = text;
+  output.title = spoken;
   if (input.getAttribute("aria-valuetext") !== spoken) {
     input.setAttribute("aria-valuetext", spoken);
   }

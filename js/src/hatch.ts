@@ -7,7 +7,7 @@ export function hatch(
   mm: number,
   kind: "lines" | "crosses",
 ): CanvasPattern | string {
-  const size = Math.max(6, Math.round((kind === "lines" ? 1.6 : 2.4) * mm));
+  const size = Math.max(6, Math.round((kind === "lines" ? 2.2 : 3) * mm));
   const tile = document.createElement("canvas");
   tile.width = size;
   tile.height = size;
@@ -16,7 +16,7 @@ export function hatch(
     return colour;
   }
   c.strokeStyle = colour;
-  c.lineWidth = Math.max(1, 0.25 * mm);
+  c.lineWidth = Math.max(1, 0.2 * mm);
   c.beginPath();
   // Drawn beyond the tile's edges, so that neighbouring tiles join without a notch.
   for (const shift of [-size, 0, size]) {

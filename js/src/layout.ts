@@ -34,6 +34,8 @@ export interface Label {
   readonly y: number;
   readonly align: "left" | "right" | "center";
   readonly role: "lead" | "axis";
+  /** Reads from the bottom to the top. */
+  readonly upright?: boolean;
 }
 
 export interface Layout {
@@ -227,6 +229,7 @@ function stripLabels(strip: Area): Label[] {
   const x = strip.x - 1;
   return [
     { text: "1", x, y: strip.y + 1.6, align: "right", role: "axis" },
+    { text: "entropy", x: 4.6, y: strip.y + strip.height / 2, align: "center", role: "axis", upright: true },
     { text: "0", x, y: strip.y + strip.height, align: "right", role: "axis" },
   ];
 }

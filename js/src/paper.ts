@@ -40,10 +40,10 @@ export const LIGHT: Theme = {
   ink: "#101214",
   muted: "#5c6167",
   faint: "#c4c7cb",
-  small: "rgba(200, 70, 60, 0.16)",
-  large: "rgba(200, 70, 60, 0.36)",
-  uncertain: "#d5d7da",
-  hatch: "rgba(70, 76, 84, 0.34)",
+  small: "rgba(200, 70, 60, 0.13)",
+  large: "rgba(200, 70, 60, 0.30)",
+  uncertain: "#dcdee1",
+  hatch: "rgba(70, 76, 84, 0.30)",
   accent: "#1565c0",
   band: 0.34,
 };
@@ -98,7 +98,7 @@ export function footer(facts: Facts): string[] {
     `${Number(facts.samplingRate.toFixed(2))} Hz`,
     facts.filters ? `filters: ${facts.filters}` : "no filter",
     ...(facts.shift > 0 ? [`baselines moved by up to ${facts.shift.toFixed(2)} ${facts.units}`] : []),
-    ...(perPixel > 1 ? [`least and greatest of each pixel (${perPixel.toFixed(1)} samples)`] : []),
+    ...(perPixel > 1 ? [`min and max of each pixel column (${perPixel.toFixed(1)} samples)`] : []),
     ...(facts.note ? [facts.note] : []),
   ];
 }

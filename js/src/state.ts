@@ -57,7 +57,7 @@ export class State {
   #recording: Recording | null = null;
   #segmentation: Segmentation | null = null;
   #picture: Picture | null = null;
-  #unreadable = "";
+  readonly #unreadable = { waveform: "", result: "" };
   #unsaved = false;
   #saving = 0;
 
@@ -85,7 +85,7 @@ export class State {
 
   /** Python's error, else what kept the page from reading Python's data; "" = none. */
   get error(): string {
-    return this.#model.get("error") || this.#unreadable;
+    return this.#model.get("error") || this.#unreadable.waveform || this.#unreadable.result;
   }
 
   /** Whether the picture shows something else than the controls say. */
@@ -157,9 +157,10 @@ export class State {
       } else {
         this.#segmentation = encoded ? readSegmentation(encoded) : null;
       }
-      this.#unreadable = "";
+      this.#unreadable[name] = "";
     } catch (error) {
-      this.#unreadable = `The page cannot read ${name}: ${error instanceof Error ? error.message : String(error)}`;
+      this.#unreadable[name] =
+        `The page cannot read ${name}: ${error instanceof Error ? error.message : String(error)}`;
       console.error(error);
     }
     this.#compose();

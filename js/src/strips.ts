@@ -15,9 +15,16 @@ export function spanOf(area: Area, mm: number, start: number, end: number): [num
   return from < to ? [Math.round(toX(area, from) * mm), Math.round(toX(area, to) * mm)] : null;
 }
 
-/** Sizes are mm of paper, yet never below 10 CSS px. */
-export function setFont(c: CanvasRenderingContext2D, mm: number, scene: Scene, size: number, weight: number): void {
-  c.font = `${weight} ${Math.max(size * mm, 10 * scene.devicePixelRatio).toFixed(1)}px ${scene.font}`;
+/** Sizes are mm of paper, yet never below `least` CSS px. */
+export function setFont(
+  c: CanvasRenderingContext2D,
+  mm: number,
+  scene: Scene,
+  size: number,
+  weight: number,
+  least = 10,
+): void {
+  c.font = `${weight} ${Math.max(size * mm, least * scene.devicePixelRatio).toFixed(1)}px ${scene.font}`;
 }
 
 export function drawStrips(

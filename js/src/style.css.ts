@@ -39,8 +39,8 @@ export const STYLE = /* css */ `
 .spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 
 .controls { display: grid; gap: 8px 20px; padding-bottom: 8px; border-bottom: 1px solid var(--line); }
-.sliders { display: grid; gap: 8px 20px; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); }
-.choosers { display: grid; gap: 8px 12px; grid-template-columns: minmax(120px, 2fr) minmax(100px, 2fr) minmax(104px, 1fr) minmax(76px, 1fr); }
+.sliders { display: grid; gap: 8px 20px; }
+.choosers { display: grid; gap: 8px 12px; grid-template-columns: 1fr 1fr; }
 .field { display: flex; flex-direction: column; gap: 3px; min-width: 0; }
 .head { display: flex; justify-content: space-between; gap: 8px; min-width: 0; }
 .name { color: var(--muted); font-size: 12px; white-space: nowrap; }
@@ -52,9 +52,10 @@ select {
 }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
 
-.bar { display: flex; flex-wrap: wrap; gap: 2px 16px; align-items: baseline; min-height: 34px; padding: 7px 0 6px; }
+.bar { display: flex; flex-wrap: wrap; gap: 2px 16px; align-items: center; min-height: 34px; padding: 6px 0; }
 .status { font-weight: 600; overflow-wrap: anywhere; }
-.readout { margin-left: auto; color: var(--muted); min-height: 18px; text-align: right; }
+.readout { padding-top: 5px; min-height: 23px; font-size: 12px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.hint { color: var(--muted); }
 .progress { display: inline-flex; gap: 6px; align-items: center; color: var(--muted); }
 .progress::before {
   content: ""; width: 10px; height: 10px; border-radius: 50%;
@@ -70,7 +71,8 @@ select {
 .body { display: grid; gap: 12px 20px; grid-template-columns: minmax(0, 1fr); }
 figure { margin: 0; min-width: 0; }
 figure canvas { display: block; border-radius: 2px; touch-action: pan-y; cursor: crosshair; }
-figcaption { padding-top: 5px; color: var(--muted); font-size: 11px; line-height: 1.45; }
+figure .field { padding-top: 6px; }
+figcaption { padding-top: 1px; color: var(--muted); font-size: 11px; line-height: 1.45; }
 .empty { padding: 48px 0; text-align: center; color: var(--muted); }
 .panels { display: grid; gap: 12px 24px; grid-template-columns: minmax(0, 1fr); align-content: start; }
 .panel { min-width: 0; }
@@ -98,17 +100,14 @@ tbody th[colspan] { color: var(--muted); }
 .note { margin: 3px 0 0; color: var(--muted); font-size: 11px; line-height: 1.4; overflow-wrap: anywhere; }
 
 @container (min-width: 560px) {
+  .sliders { grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); }
+  .choosers { grid-template-columns: minmax(0, 2fr) minmax(0, 2fr) minmax(100px, 1fr) minmax(76px, 1fr); }
   .panels { grid-template-columns: minmax(0, 1.15fr) minmax(0, 1fr); }
 }
-@container (min-width: 900px) {
-  .controls { grid-template-columns: minmax(0, 1.4fr) minmax(0, 1fr); }
-}
 @container (min-width: 1160px) {
+  .controls { grid-template-columns: minmax(0, 1.5fr) minmax(0, 1fr); }
   .body { grid-template-columns: minmax(0, 1fr) 300px; }
   .panels { grid-template-columns: minmax(0, 1fr); }
-}
-@container (max-width: 480px) {
-  .choosers { grid-template-columns: 1fr 1fr; }
 }
 @media (forced-colors: active) { .key, .track i { forced-color-adjust: none; } }
 `;

@@ -6,7 +6,7 @@ import { arrange, hasTwelveLeads, type Layout, lastStart, traceAt } from "./layo
 import { clusterColours } from "./palette.ts";
 import { ContributionPanel } from "./panels/contribution.ts";
 import { MapPanel } from "./panels/map.ts";
-import { DARK, fitScale, footer, LIGHT, type Theme } from "./paper.ts";
+import { DARK, fitScale, footer, LARGE, LIGHT, type Theme } from "./paper.ts";
 import { type Recording, sampleAt } from "./recording.ts";
 import { cellAt, cellBorders, cellText, findRuns, statusText } from "./segments.ts";
 import type { State, TraitName } from "./state.ts";
@@ -15,6 +15,8 @@ import { isDark, watchTheme } from "./theme.ts";
 
 /** ms of rest before a screen reader hears the new status: a drag is announced once */
 const QUIET = 700;
+
+const HINT = "Point at the trace, or focus it and use the arrow keys, to read a cell";
 
 type Work = "scene" | "overlay" | "panels";
 
@@ -26,12 +28,12 @@ export class View {
   readonly #root = element("div", { class: "ecg" });
   readonly #status = element("span", { class: "status", "data-ecg": "status" });
   readonly #progress = element("span", { class: "progress", "data-ecg": "progress" });
-  readonly #readout = element("span", { class: "readout", "data-ecg": "readout" });
+  readonly #readout = element("div", { class: "readout", "data-ecg": "readout" });
   readonly #spoken = element("span", { class: "spoken", role: "status" });
   readonly #error = element("div", { class: "error", role: "alert", "data-ecg": "error" });
   readonly #canvas = element("canvas", { "data-ecg": "waveform", role: "img", tabindex: 0 });
   readonly #caption = element("figcaption");
-  readonly #figure = element("figure", {}, this.#canvas, this.#caption);
+  readonly #figure = element("figure");
   readonly #empty = element("div", { class: "empty" });
   readonly #contribution = new ContributionPanel((cluster) => this.#point(-1, cluster));
   readonly #map = new MapPanel((cell) => this.#point(cell, -1));
@@ -54,7 +56,8 @@ export class View {
   constructor(state: State) {
     this.#state = state;
     this.#controls = new Controls(state, this.#display, () => this.#ask("scene", "overlay"));
-    const bar = element("div", { class: "bar" }, this.#status, this.#progress, this.#readout, this.#spoken);
+    const bar = element("div", { class: "bar" }, this.#status, this.#progress, this.#spoken);
+    this.#figure.append(this.#canvas, this.#controls.window, this.#readout, this.#caption);
     const panels = element("aside", { class: "panels" }, this.#contribution.element, this.#map.element);
     this.#root.append(
       this.#controls.element,
@@ -98,9 +101,13 @@ export class View {
       }
     });
     sight.observe(this.element);
+    // Another screen may have other pixels although the width stays.
+    const rescale = () => this.#ask("scene");
+    window.addEventListener("resize", rescale);
     this.#stop.push(
       () => sizes.disconnect(),
       () => sight.disconnect(),
+      () => window.removeEventListener("resize", rescale),
     );
     this.#canvas.addEventListener("pointermove", (event) => this.#hover(event.offsetX, event.offsetY));
     this.#canvas.addEventListener("pointerleave", () => this.#point(-1, -1));
@@ -186,8 +193,10 @@ export class View {
     this.#borders = segmentation
       ? cellBorders(segmentation.centre, recording.start, recording.end)
       : new Float64Array(0);
+    // What the rounding of the scale leaves over becomes margin, so that the paper ends where the page does.
+    const width = Math.min(this.#width / this.#scale, layout.width + 3 * LARGE);
     this.#painter.setScene({
-      layout,
+      layout: { ...layout, width: Math.max(width, layout.width) },
       recording,
       scale: this.#scale,
       devicePixelRatio,
@@ -238,8 +247,10 @@ export class View {
     const waiting = state.error === "" && (state.get("progress") !== "" || state.stale);
     this.#progress.hidden = !waiting;
     setText(this.#progress, waiting ? state.get("progress") || "computing" : "");
-    setText(this.#readout, this.#readoutText());
-    const spoken = this.#readout.textContent || this.#status.textContent || "";
+    const readout = this.#readoutText();
+    setText(this.#readout, readout || HINT);
+    this.#readout.classList.toggle("hint", readout === "");
+    const spoken = readout || this.#status.textContent || "";
     clearTimeout(this.#quiet);
     this.#quiet = setTimeout(() => setText(this.#spoken, spoken), QUIET) as unknown as number;
   }

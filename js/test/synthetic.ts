@@ -116,13 +116,15 @@ export function result(options: Options = {}): EncodedDataset {
   const proportion = new Float32Array(clusters);
   for (let i = 0; i < n; i++) {
     const t = stride * (i + 0.4);
-    const r = beats.reduce((best, peak) => (Math.abs(peak - 0.2 - t) < Math.abs(best - 0.2 - t) ? peak : best), -1);
+    const r = beats.reduce((latest, peak) => (peak - 0.25 <= t ? peak : latest), -0.5);
     const phase = Math.min(Math.max((t - r + 0.25) / 0.85, 0), 0.999);
-    const place = phase ** 0.8 * clusters + 0.3 * random();
+    const place = phase ** 0.6 * clusters + 0.3 * random();
     const k = Math.min(Math.max(Math.floor(place), 0), clusters - 1);
     const masked = gap !== undefined && t >= gap[0] && t < gap[1];
     cluster[i] = masked ? -1 : k;
-    entropy[i] = masked ? Number.NaN : Math.min(0.98, 0.1 + 0.75 * Math.exp(-9 * Math.abs(place - Math.round(place))));
+    entropy[i] = masked
+      ? Number.NaN
+      : Math.min(0.98, 0.1 + 0.1 * (random() + 0.5) + 0.65 * Math.exp(-9 * Math.abs(place - Math.round(place))));
     const size = 1 + 0.6 * Math.exp(-60 * (phase - 0.3) ** 2);
     map[2 * i] = 3 * size * Math.cos(6.28 * phase) + 0.5 * random();
     map[2 * i + 1] = 2 * size * Math.sin(6.28 * phase) + 0.5 * random();

@@ -1,0 +1,51 @@
+import { describe, expect, it } from "vitest";
+import { fitScale, footer, PULSE, TRUE_SIZE } from "../src/paper.ts";
+
+const facts = {
+  samplingRate: 500,
+  filters: "",
+  note: "",
+  units: "mV",
+  scale: 2.4,
+  devicePixelRatio: 1,
+  arrangement: ["3 \u00d7 4 + II"],
+  shift: 0,
+};
+
+describe("scale", () => {
+  it("fits the width, never exceeds life size by more than rounding, and makes large squares whole pixels", () => {
+    for (const ratio of [1, 1.25, 1.5, 2, 3]) {
+      for (let available = 320; available < 1800; available += 37) {
+        const scale = fitScale(265, available, ratio);
+        expect(scale * 265).toBeLessThanOrEqual(available + 1e-9);
+        expect(scale).toBeLessThanOrEqual(TRUE_SIZE * 1.01);
+        const square = 5 * scale * ratio;
+        expect(Math.abs(square - Math.round(square))).toBeLessThan(1e-9);
+      }
+    }
+  });
+});
+
+describe("footer", () => {
+  it("says the speed on the grid and the effective speed on the screen", () => {
+    const [speed] = footer(facts);
+    expect(speed).toBe("25 mm/s, 10 mm/mV on the grid; on screen 15.9 mm/s, 6.3 mm/mV (63 % of life size)");
+    expect(footer({ ...facts, scale: TRUE_SIZE })[0]).toBe("25 mm/s, 10 mm/mV (life size at 96 px per inch)");
+  });
+
+  it("names filters, decimation and moved baselines, and their absence where that matters", () => {
+    const text = footer(facts).join(" ");
+    expect(text).toContain("500 Hz");
+    expect(text).toContain("no filter");
+    expect(text).toContain("min and max of each pixel column (8.3 samples)");
+    const other = footer({ ...facts, samplingRate: 50, filters: "0.05-150 Hz", shift: 1.25 }).join(" ");
+    expect(other).toContain("filters: 0.05-150 Hz");
+    expect(other).not.toContain("pixel column");
+    expect(other).toContain("baselines moved by up to 1.25 mV");
+  });
+});
+
+it("the calibration pulse is 1 mV for 0.2 s", () => {
+  const top = PULSE.filter(([, y]) => y === 10).map(([x]) => x);
+  expect(top[1]! - top[0]!).toBeCloseTo(0.2 * 25);
+});

@@ -1,0 +1,144 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { State, type TraitName } from "../src/state.ts";
+import { MockModel } from "./model.ts";
+import { result, waveform } from "./synthetic.ts";
+
+let frames: (() => void)[] = [];
+const page = { hidden: false };
+const frame = () => {
+  const due = frames;
+  frames = [];
+  for (const callback of due) {
+    callback();
+  }
+};
+
+beforeEach(() => {
+  frames = [];
+  page.hidden = false;
+  vi.stubGlobal("document", page);
+  vi.stubGlobal("requestAnimationFrame", (callback: () => void) => frames.push(callback));
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
+
+describe("writing", () => {
+  it("sends at most once a frame, and only what changed, in a drag of 60 ticks", () => {
+    const mock = new MockModel();
+    const state = new State(mock.model);
+    for (let tick = 0; tick < 60; tick++) {
+      state.set("threshold", tick / 60);
+      if (tick % 4 === 3) {
+        frame();
+      }
+    }
+    expect(mock.saves).toHaveLength(15);
+    expect(mock.saves.every((save) => Object.keys(save).join() === "threshold")).toBe(true);
+    expect(mock.saves.at(-1)).toEqual({ threshold: 59 / 60 });
+  });
+
+  it("joins traits that change in one frame", () => {
+    const mock = new MockModel();
+    const state = new State(mock.model);
+    state.set("n_clusters", 9);
+    state.set("layers", ["blocks.1", "blocks.2"]);
+    frame();
+    expect(mock.saves).toEqual([{ n_clusters: 9, layers: ["blocks.1", "blocks.2"] }]);
+  });
+
+  it("sends nothing for a value that stands already", () => {
+    const mock = new MockModel();
+    const state = new State(mock.model);
+    state.set("layers", ["blocks.2"]);
+    state.set("threshold", 0.5);
+    frame();
+    expect(mock.saves).toEqual([]);
+    expect(frames).toEqual([]);
+  });
+
+  it("does not wait for frames that a hidden page never has", () => {
+    vi.useFakeTimers();
+    page.hidden = true;
+    const mock = new MockModel();
+    new State(mock.model).set("target", "MI");
+    vi.runAllTimers();
+    vi.useRealTimers();
+    expect(mock.saves).toEqual([{ target: "MI" }]);
+  });
+
+  it("does not lose the last value when the view goes", () => {
+    const mock = new MockModel();
+    const state = new State(mock.model);
+    state.set("threshold", 0.9);
+    state.dispose();
+    frame();
+    expect(mock.saves).toEqual([{ threshold: 0.9 }]);
+    expect(mock.listeners).toBe(0);
+  });
+});
+
+describe("reading", () => {
+  it("tells every view, whoever wrote", () => {
+    const mock = new MockModel();
+    const seen: TraitName[][] = [[], []];
+    const states = [new State(mock.model), new State(mock.model)];
+    states.forEach((state, i) => {
+      state.subscribe((changed) => seen[i]!.push(...changed));
+    });
+    states[0]!.set("threshold", 0.7);
+    mock.receive({ target: "MI" });
+    expect(new Set(seen[0])).toEqual(new Set(["threshold", "target"]));
+    expect(new Set(seen[1])).toEqual(new Set(["threshold", "target"]));
+    expect(states[1]!.get("threshold")).toBe(0.7);
+  });
+
+  it("never lays a result on another record's trace: the old pair stays until the new one is whole", () => {
+    const mock = new MockModel({ record: "1", waveform: waveform({ record: "1" }), result: result({ record: "1" }) });
+    const state = new State(mock.model);
+    expect(state.picture?.segmentation?.record).toBe("1");
+    mock.receive({ record: "2", waveform: waveform({ record: "2" }) });
+    expect(state.picture?.recording.record).toBe("1");
+    expect(state.stale).toBe(true);
+    mock.receive({ result: result({ record: "2" }) });
+    expect(state.picture?.recording.record).toBe("2");
+    expect(state.picture?.segmentation?.record).toBe("2");
+  });
+
+  it("shows the trace alone before the first result and when the result has failed", () => {
+    const mock = new MockModel({ waveform: waveform({ record: "1" }) });
+    const state = new State(mock.model);
+    expect(state.picture).toMatchObject({ segmentation: null, recording: { record: "1" } });
+    mock.receive({ result: result({ record: "1" }) });
+    mock.receive({ waveform: waveform({ record: "2" }), error: "ValueError: record 2 has 3 leads" });
+    expect(state.picture).toMatchObject({ segmentation: null, recording: { record: "2" } });
+    expect(state.error).toContain("3 leads");
+  });
+
+  it("knows when the controls are ahead of the picture", () => {
+    const layers = ["blocks.1"];
+    const mock = new MockModel({ layers, record: "1", waveform: waveform({ record: "1" }) });
+    mock.receive({ result: result({ record: "1", layers }) });
+    const state = new State(mock.model);
+    expect(state.stale).toBe(false);
+    mock.receive({ n_clusters: 9 });
+    expect(state.stale).toBe(true);
+    mock.receive({ result: result({ record: "1", layers, clusters: 9 }) });
+    expect(state.stale).toBe(false);
+    mock.receive({ layers: ["blocks.2"] });
+    expect(state.stale).toBe(true);
+  });
+
+  it("turns data that it cannot read into an error in the view", () => {
+    const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const broken = waveform();
+    broken.data_vars.signal!.data = new ArrayBuffer(3);
+    const mock = new MockModel({ waveform: broken });
+    const state = new State(mock.model);
+    expect(state.error).toContain("The page cannot read waveform: signal: expected");
+    expect(log).toHaveBeenCalledOnce();
+    mock.receive({ waveform: waveform() });
+    expect(state.error).toBe("");
+  });
+});
