@@ -1,0 +1,1 @@
+"""Subcommands of ``ecg-widget``, one a file; see `ecg_widget.cli`."""
