@@ -204,11 +204,16 @@ def open_ecg(
     if units is not None:
         millivolts(units)
     opened = [formats.read(path, leads=wanted, units=units, **options) for path in paths]
+    found = [str(name) for ds in opened for name in ds["record"].values]
+    names = found if records is None else list(records)
+    if isinstance(records, str) or len(names) != len(found):
+        raise ValueError(f"records: expected {len(found)} names, got {records!r}")
+    if len(set(names)) != len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise RecordError(f"record: expected different names, got {twice!r} twice; state them with records=[...]")
     ds = opened[0] if len(opened) == 1 else _stack(opened, paths)
-    if records is not None:
-        if isinstance(records, str) or len(records) != ds.sizes["record"]:
-            raise ValueError(f"records: expected {ds.sizes['record']} names, got {records!r}")
-        ds = ds.assign_coords(record=("record", list(records)))
+    if names != found:
+        ds = ds.assign_coords(record=("record", names))
     return validate_ecg(ds)
 
 
@@ -277,9 +282,5 @@ def _stack(opened: Sequence[xr.Dataset], paths: Sequence[Path]) -> xr.Dataset:
                 )
     attrs = {k: v for k, v in first.attrs.items() if all(ds.attrs.get(k) == v for ds in opened)}
     attrs["source"] = [ds.attrs["source"] for ds in opened]
-    names = [str(n) for ds in opened for n in ds["record"].values]
-    if len(set(names)) != len(names):
-        twice = next(n for i, n in enumerate(names) if n in names[:i])
-        raise RecordError(f"record: expected different names, got {twice!r} twice; state them with records=[...]")
     ds = xr.concat(opened, "record", data_vars="minimal", coords="minimal", compat="override", join="override")
     return ds.assign_attrs(attrs)

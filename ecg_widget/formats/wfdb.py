@@ -1,6 +1,6 @@
 """WFDB records (PhysioNet), read with the wfdb library after `ecg_widget.formats.wfdb_header` has vetted the header.
 
-Formats 8, 16, 24, 32, 61, 80, 160, 212, 310, 311 and, with FLAC, 508, 516, 524; several samples a frame; several
+Formats 8, 16, 24, 32, 80, 160, 212, 310, 311 and, with FLAC, 508, 516, 524; several samples a frame; several
 segments, with a fixed or a variable layout. Samples that the format marks as invalid become NaN. Dates stay in the
 file, and so do the comments, which hold age, sex and diagnoses, unless they are asked for.
 """
@@ -76,8 +76,8 @@ def read(
         raise RecordError(f"{file}: path: expected no '::' in it, got {str(path)!r}; rename the folder")
     header = read_header(path)
     try:
-        read_ = _read_segments if header.segments else _read_plain
-        values, names, steps, rate = read_(wfdb, header, leads, units, gain)
+        whole = _read_segments if header.segments else _read_plain
+        values, names, steps, rate = whole(header, leads, units, gain)
     except RecordError:
         raise
     except Exception as error:  # a hostile file may raise anything inside the library
@@ -96,9 +96,9 @@ def read(
 _Read = tuple[np.ndarray, list[str], list[float] | None, float]
 
 
-def _read_plain(
-    library: Any, header: Header, leads: Sequence[str] | None, units: str | None, gain: float | None
-) -> _Read:
+def _read_plain(header: Header, leads: Sequence[str] | None, units: str | None, gain: float | None) -> _Read:
+    import wfdb  # noqa: PLC0415  (only this reader needs it)
+
     file = header.path.name
     keep = _select(file, [s.lead for s in header.signals], leads)
     signals = [header.signals[i] for i in keep]
@@ -108,7 +108,7 @@ def _read_plain(
         raise RecordError(f"{file}: sampling rate: expected one for all leads, got {rates}; choose some with leads=")
     factors = [_factor(file, s, units) for s in signals]
     gains = [_gain(file, s, gain) for s in signals]
-    record = library.rdrecord(
+    record = wfdb.rdrecord(
         str(header.path.with_suffix("").resolve()), channels=keep, physical=False, smooth_frames=False
     )
     stated = [s.gain for s in signals]
@@ -126,46 +126,42 @@ def _read_plain(
     return volts, [s.lead for s in signals], steps, header.rate * signals[0].per_frame
 
 
-def _read_segments(
-    library: Any, header: Header, leads: Sequence[str] | None, units: str | None, gain: float | None
-) -> _Read:
-    file = header.path.name
-    if gain is not None:
-        raise RecordError(f"{file}: gain: not for records of several segments; open the segments one by one")
-    layout, seen = _vet_segments(header)
-    record = library.rdrecord(str(header.path.with_suffix("").resolve()), physical=True)
-    names = list(record.sig_name)
-    if (record.fs, names) != (header.rate, layout) or record.p_signal.shape != (header.n_samples, len(layout)):
-        raise RecordError(
-            f"{file}: expected {layout} with {header.n_samples} samples at {header.rate:g} Hz, "
-            f"got {names} {record.p_signal.shape} at {record.fs:g} Hz"
-        )
-    keep = _select(file, names, leads)
-    rows, steps = [], []
-    for i in keep:
-        factors = {_factor(file, s, units) for s in seen[names[i]]}
-        if len(factors) > 1:
-            raise RecordError(f"{file}: units of {names[i]}: expected one unit in all segments, got several")
-        factor = factors.pop() if factors else 1.0
-        rows.append(record.p_signal[:, i] * factor)
-        gains = {_gain(file, s, None) for s in seen[names[i]]}
-        steps.append(abs(factor / gains.pop()) if len(gains) == 1 else 0.0)
-    return np.stack(rows), [names[i] for i in keep], steps if all(steps) else None, header.rate
+def _read_segments(header: Header, leads: Sequence[str] | None, units: str | None, gain: float | None) -> _Read:
+    """Read segment by segment, each with its own gains and units; what no segment holds is a gap.
+
+    The library can join segments too, but stops at a gap in a record of fixed layout and takes the first unit for all.
+    """
+    layout, parts = _vet_segments(header)
+    names = [layout[i] for i in _select(header.path.name, layout, leads)]
+    values = np.full((len(names), header.n_samples), np.nan)
+    steps: list[set[float]] = [set() for _ in names]
+    start = 0
+    for (_, length), part in zip(header.segments, parts, strict=True):
+        here = [name for name in names if part is not None and name in {s.lead for s in part.signals}]
+        if part is not None and here and length:
+            volts, found, adc, _ = _read_plain(part, [canonical_lead(name) for name in here], units, gain)
+            for name, row, step in zip(found, volts, adc or (), strict=True):
+                values[names.index(name), start : start + length] = row
+                steps[names.index(name)].add(step)
+        start += length
+    one = [step.pop() for step in steps if len(step) == 1]
+    return values, names, one if len(one) == len(names) else None, header.rate
 
 
-def _vet_segments(header: Header) -> tuple[list[str], dict[str, list[Signal]]]:
-    """Check every segment's header before the library follows it; give the leads in order and their signal lines."""
+def _vet_segments(header: Header) -> tuple[list[str], list[Header | None]]:
+    """Check every segment's header before a sample is read; give the leads in order, and None for gaps."""
     file = header.path.name
     variable = header.segments[0][1] == 0
     layout: list[str] = []
-    seen: dict[str, list[Signal]] = {}
+    parts: list[Header | None] = []
     for i, (name, length) in enumerate(header.segments):
         if name == "~":
+            parts.append(None)
             continue
         path = header.path.with_name(f"{name}.hea")
         if not path.is_file():
             raise RecordError(f"{file}: segment {name}: expected {path.name} beside the header, got none")
-        part = read_header(path, segment=variable and i == 0)
+        part = read_header(path, role="layout" if variable and i == 0 else "segment")
         if (part.rate, part.n_samples) != (header.rate, length) or any(s.per_frame != 1 for s in part.signals):
             raise RecordError(
                 f"{path.name}: expected {length} samples at {header.rate:g} Hz, one a frame, as {file} says, got "
@@ -176,10 +172,10 @@ def _vet_segments(header: Header) -> tuple[list[str], dict[str, list[Signal]]]:
         # A variable layout lets a segment lack leads; a fixed one has the same leads in the same order everywhere.
         if not set(names) <= set(layout) if variable else names != layout:
             raise RecordError(f"{path.name}: leads: expected {layout} as in the first segment, got {names}")
-        if not (variable and i == 0):
-            for s in part.signals:
-                seen.setdefault(s.lead, []).append(s)
-    return layout, {lead: seen.get(lead, []) for lead in layout}
+        parts.append(part)
+    if not layout:
+        raise RecordError(f"{file}: segments: expected at least one with signals, got gaps only")
+    return layout, parts
 
 
 def _select(file: str, names: Sequence[str], leads: Sequence[str] | None) -> list[int]:

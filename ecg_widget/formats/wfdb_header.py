@@ -11,6 +11,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from ecg_widget.formats.limits import LARGEST_HEADER, check_header
 from ecg_widget.records import RecordError
@@ -31,8 +32,9 @@ _SEGMENT = re.compile(r"(?P<name>[-\w]+|~)\s+(?P<length>\d+)", re.ASCII)
 # Letters, digits, hyphen, underscore, one dot: no folder, no URL, no fsspec chain ("::"), no "-" (standard input).
 _PLAIN_NAME = re.compile(r"(?!-$)[-\w]+(?:\.\w+)?", re.ASCII)
 
-# Bits for each sample; the FLAC formats 508, 516 and 524 have no fixed number.
-_BITS = {8: 8, 16: 16, 24: 24, 32: 32, 61: 16, 80: 8, 160: 16, 212: 12, 310: 32 / 3, 311: 32 / 3}
+# Bits for each sample; the FLAC formats 508, 516 and 524 have no fixed number. Format 61 is left out: the library
+# (4.3.1) fails on its byte order.
+_BITS = {8: 8, 16: 16, 24: 24, 32: 32, 80: 8, 160: 16, 212: 12, 310: 32 / 3, 311: 32 / 3}
 _COMPRESSED = {508, 516, 524}
 
 
@@ -85,8 +87,8 @@ def looks_like_header(path: Path) -> bool:
     return b"\0" not in head and re.match(rb"\s*[^\s/]+(/\d+)?\s+\d+(\s|$)", first) is not None
 
 
-def read_header(path: Path, *, segment: bool = False) -> Header:
-    """Parse and check one header; `segment` allows the zero length of a layout segment."""
+def read_header(path: Path, *, role: Literal["record", "segment", "layout"] = "record") -> Header:
+    """Parse and check one header; a segment has no segments of its own, and a layout segment no samples."""
     file = path.name
     lines, comments = read_lines(path)
     found = _RECORD.fullmatch(lines[0]) if lines else None
@@ -96,7 +98,7 @@ def read_header(path: Path, *, segment: bool = False) -> Header:
     if found["rate"] is None:
         raise RecordError(f"{file}: sampling rate: expected it in the record line, got none; add it after the signals")
     if found["n_segments"] is not None:
-        if segment:
+        if role != "record":
             raise RecordError(f"{file}: expected a segment of one piece, got a record of several segments")
         return _multi(path, lines, found)
     rate, n_signals = float(found["rate"]), int(found["n_signals"])
@@ -105,7 +107,7 @@ def read_header(path: Path, *, segment: bool = False) -> Header:
         raise RecordError(f"{file}: signal lines: expected {n_signals}, got {len(lines) - 1}")
     signals = tuple(_signal(file, i, line) for i, line in enumerate(lines[1:]))
     n_samples = -1 if found["n_samples"] is None else int(found["n_samples"])
-    if not (segment and n_samples == 0):
+    if role != "layout" or n_samples != 0:
         n_samples = _check_files(path, signals, n_samples)
         check_header(
             file,
