@@ -61,13 +61,16 @@ export const DARK: Theme = {
   band: 0.42,
 };
 
+/** CSS px for one mm; below this the picture scrolls, for a smaller one could not be read. */
+export const SMALLEST = 2;
+
 /**
- * CSS px for one mm: as large as the width allows, at most life size.
+ * CSS px for one mm: as large as the width allows, at most life size and at least SMALLEST.
  * A large square is a whole number of device pixels, so that the lines of the grid are evenly sharp.
  */
 export function fitScale(paperWidth: number, available: number, devicePixelRatio: number): number {
   const wanted = Math.min(available / paperWidth, TRUE_SIZE * 1.01) * LARGE * devicePixelRatio;
-  return Math.max(Math.floor(wanted), LARGE) / LARGE / devicePixelRatio;
+  return Math.max(Math.floor(wanted + 1e-6), Math.ceil(SMALLEST * LARGE * devicePixelRatio)) / LARGE / devicePixelRatio;
 }
 
 export interface Facts {

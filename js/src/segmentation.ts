@@ -8,7 +8,6 @@ export interface Contribution {
   readonly intercept: Values;
   readonly logit: Values;
   readonly method: string;
-  readonly note: string;
   readonly completenessError: number | null;
 }
 
@@ -37,6 +36,8 @@ export interface Segmentation {
   readonly prediction: Values;
   readonly predictionUnits: string;
   readonly contribution: Contribution | null;
+  /** How to read the contributions, or why there are none. */
+  readonly contributionNote: string;
   /** (cell, component), row-major, or null */
   readonly map: Values | null;
   /** Share of the variance on each of the two components. */
@@ -76,10 +77,10 @@ export function readSegmentation(encoded: EncodedDataset): Segmentation {
           intercept: numbers(ds, "intercept"),
           logit: numbers(ds, "logit"),
           method: text(attrs, "contribution_method"),
-          note: text(attrs, "contribution_note"),
           completenessError: typeof attrs.completeness_error === "number" ? attrs.completeness_error : null,
         }
       : null,
+    contributionNote: text(attrs, "contribution_note"),
     map: find(ds, "map") ? sized(numbers(ds, "map"), 2 * centre.length, "map") : null,
     mapExplained: list(attrs, "map_explained").map(Number),
   };

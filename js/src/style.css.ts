@@ -56,11 +56,17 @@ select {
 .status { font-weight: 600; overflow-wrap: anywhere; }
 .readout { padding-top: 5px; min-height: 23px; font-size: 12px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .hint { color: var(--muted); }
-.progress { display: inline-flex; gap: 6px; align-items: center; color: var(--muted); }
+.picture { position: relative; min-width: 0; }
+.progress {
+  position: absolute; z-index: 1; top: 0; right: 0; display: inline-flex; gap: 7px; align-items: center; padding: 2px 9px;
+  background: var(--surface); border: 1px solid var(--line); border-radius: 2px; font-size: 12px;
+  animation: appear 0s 0.15s both; /* what takes less than this does not flicker */
+}
 .progress::before {
   content: ""; width: 10px; height: 10px; border-radius: 50%;
   border: 2px solid var(--line); border-top-color: var(--accent); animation: turn 0.9s linear infinite;
 }
+@keyframes appear { from { visibility: hidden; } to { visibility: visible; } }
 @keyframes turn { to { transform: rotate(1turn); } }
 @media (prefers-reduced-motion: reduce) { .progress::before { animation: none; } }
 .error {
@@ -71,6 +77,7 @@ select {
 .body { display: grid; gap: 12px 20px; grid-template-columns: minmax(0, 1fr); }
 figure { margin: 0; min-width: 0; }
 figure canvas { display: block; border-radius: 2px; touch-action: pan-y; cursor: crosshair; }
+.scroll { overflow-x: auto; padding: 2px; margin: -2px; } /* room for the outline of focus */
 figure .field { padding-top: 6px; }
 figcaption { padding-top: 1px; color: var(--muted); font-size: 11px; line-height: 1.45; }
 .empty { padding: 48px 0; text-align: center; color: var(--muted); }

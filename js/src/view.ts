@@ -18,7 +18,8 @@ const QUIET = 700;
 
 const HINT = "Point at the trace, or focus it and use the arrow keys, to read a cell";
 
-type Work = "scene" | "overlay" | "panels";
+/** What stands still between two thresholds and is redone only when asked for. */
+type Work = "scene" | "panels";
 
 export class View {
   readonly element = element("div", { class: "ecg-widget", "data-lm-suppress-shortcuts": "true" });
@@ -27,7 +28,7 @@ export class View {
   readonly #controls: Controls;
   readonly #root = element("div", { class: "ecg" });
   readonly #status = element("span", { class: "status", "data-ecg": "status" });
-  readonly #progress = element("span", { class: "progress", "data-ecg": "progress" });
+  readonly #progress = element("div", { class: "progress", "data-ecg": "progress" });
   readonly #readout = element("div", { class: "readout", "data-ecg": "readout" });
   readonly #spoken = element("span", { class: "spoken", role: "status" });
   readonly #error = element("div", { class: "error", role: "alert", "data-ecg": "error" });
@@ -39,7 +40,7 @@ export class View {
   readonly #map = new MapPanel((cell) => this.#point(cell, -1));
   readonly #painter = new Painter(this.#canvas);
   readonly #stop: (() => void)[] = [];
-  readonly #work = new Set<Work>(["scene", "overlay", "panels"]);
+  readonly #work = new Set<Work>(["scene", "panels"]);
   #frame = 0;
   #quiet = 0;
   #visible = true;
@@ -47,6 +48,8 @@ export class View {
   #layout: Layout | null = null;
   #scale = 1;
   #theme: Theme = LIGHT;
+  #font = "sans-serif";
+  #recording: Recording | null = null;
   #borders: Float64Array = new Float64Array(0);
   #colours: string[] = [];
   #cell = -1;
@@ -55,20 +58,30 @@ export class View {
 
   constructor(state: State) {
     this.#state = state;
-    this.#controls = new Controls(state, this.#display, () => this.#ask("scene", "overlay"));
-    const bar = element("div", { class: "bar" }, this.#status, this.#progress, this.#spoken);
-    this.#figure.append(this.#canvas, this.#controls.window, this.#readout, this.#caption);
+    this.#controls = new Controls(state, this.#display, () => this.#ask("scene"));
+    const bar = element("div", { class: "bar" }, this.#status, this.#spoken);
+    this.#figure.append(
+      element("div", { class: "scroll" }, this.#canvas),
+      this.#controls.window,
+      this.#readout,
+      this.#caption,
+    );
     const panels = element("aside", { class: "panels" }, this.#contribution.element, this.#map.element);
     this.#root.append(
       this.#controls.element,
       this.#error,
       bar,
-      element("div", { class: "body" }, element("div", {}, this.#empty, this.#figure), panels),
+      element(
+        "div",
+        { class: "body" },
+        element("div", { class: "picture" }, this.#progress, this.#empty, this.#figure),
+        panels,
+      ),
     );
     const shadow = this.element.attachShadow({ mode: "open" });
     shadow.append(element("style", {}, STYLE), this.#root);
     this.#listen();
-    this.#ask("scene", "overlay", "panels");
+    this.#ask("scene", "panels");
   }
 
   dispose(): void {
@@ -84,13 +97,13 @@ export class View {
   #listen(): void {
     this.#stop.push(
       this.#state.subscribe((changed) => this.#traitsChanged(changed)),
-      watchTheme(() => this.#ask("scene", "overlay", "panels")),
+      watchTheme(() => this.#ask("scene", "panels")),
     );
     const sizes = new ResizeObserver(() => {
       const width = this.#figure.parentElement!.clientWidth;
       if (width !== this.#width) {
         this.#width = width;
-        this.#ask("scene", "overlay");
+        this.#ask("scene");
       }
     });
     sizes.observe(this.#figure.parentElement!);
@@ -118,13 +131,9 @@ export class View {
   #traitsChanged(changed: ReadonlySet<TraitName>): void {
     if (changed.has("waveform")) {
       this.#display.start = 0;
-      this.#ask("scene");
     }
-    // A result may complete a pair whose waveform came before: then the scene is new as well.
-    if (changed.has("result") || changed.has("error")) {
-      this.#ask("scene", "panels");
-    }
-    this.#ask(...(changed.has("target") ? (["panels"] as const) : []), "overlay");
+    const panels = (["waveform", "result", "error", "target"] as const).some((name) => changed.has(name));
+    this.#ask(...(panels ? (["panels"] as const) : []));
   }
 
   #ask(...work: Work[]): void {
@@ -149,14 +158,19 @@ export class View {
     if (!this.#visible || this.#width === 0) {
       return; // what is asked for stays asked for
     }
-    if (this.#work.has("scene")) {
+    const recording = picture?.recording ?? null;
+    const segmentation = picture?.segmentation ?? null;
+    if (this.#work.has("scene") || recording !== this.#recording) {
       this.#readTheme();
-      this.#setScene(picture?.recording ?? null);
+      this.#setScene(recording);
     }
     if (this.#work.has("panels")) {
-      this.#readTheme();
-      const segmentation = picture?.segmentation ?? null;
       this.#colours = segmentation ? clusterColours(segmentation.slot) : [];
+      this.#borders = cellBorders(
+        segmentation?.centre ?? new Float64Array(0),
+        recording?.start ?? 0,
+        recording?.end ?? 0,
+      );
       this.#contribution.update(segmentation, this.#colours, this.#state.get("target"));
     }
     this.#work.clear();
@@ -172,13 +186,11 @@ export class View {
     const dark = isDark();
     this.#root.dataset.theme = dark ? "dark" : "light";
     this.#theme = dark ? DARK : LIGHT;
-  }
-
-  get #font(): string {
-    return getComputedStyle(this.#root).fontFamily;
+    this.#font = getComputedStyle(this.#root).fontFamily;
   }
 
   #setScene(recording: Recording | null): void {
+    this.#recording = recording;
     this.#figure.hidden = recording === null;
     this.#empty.hidden = recording !== null;
     setText(this.#empty, this.#state.error ? "" : "Waiting for the first record");
@@ -189,10 +201,6 @@ export class View {
     const layout = arrange(recording, this.#display.arrangement, this.#display.start);
     this.#layout = layout;
     this.#scale = fitScale(layout.width, this.#width, devicePixelRatio);
-    const segmentation = this.#state.picture?.segmentation;
-    this.#borders = segmentation
-      ? cellBorders(segmentation.centre, recording.start, recording.end)
-      : new Float64Array(0);
     // What the rounding of the scale leaves over becomes margin, so that the paper ends where the page does.
     const width = Math.min(this.#width / this.#scale, layout.width + 3 * LARGE);
     this.#painter.setScene({
@@ -293,7 +301,7 @@ export class View {
       this.#cell = cell;
       this.#cluster = cluster;
       this.#pointer = pointer;
-      this.#ask("overlay");
+      this.#ask();
     }
   }
 

@@ -84,10 +84,10 @@ export class ContributionPanel {
         ),
         element("span", {}, error === null ? "" : `completeness error ${error.toExponential(0)}`),
       );
-      setText(this.#note, [contribution.method, contribution.note].filter(Boolean).join(". "));
+      setText(this.#note, [contribution.method, segmentation.contributionNote].filter(Boolean).join(". "));
     } else {
       this.#sums.replaceChildren();
-      setText(this.#note, "No contributions for this network.");
+      setText(this.#note, segmentation.contributionNote || "No contributions for this network");
     }
   }
 
