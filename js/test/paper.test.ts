@@ -17,7 +17,7 @@ describe("scale", () => {
     for (const ratio of [1, 1.25, 1.5, 2, 3]) {
       for (let available = 320; available < 1800; available += 37) {
         const scale = fitScale(265, available, ratio);
-        expect(scale === SMALLEST || scale * 265 <= available + 1e-3).toBe(true);
+        expect(5 * ratio * (scale - SMALLEST) < 1 || scale * 265 <= available + 1e-3).toBe(true);
         expect(scale).toBeGreaterThanOrEqual(SMALLEST);
         expect(scale).toBeLessThanOrEqual(TRUE_SIZE * 1.01);
         const square = 5 * scale * ratio;
