@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 
@@ -336,3 +337,20 @@ class TestCardiology:
             after_t = [x[i, b : b + 40].std() for i in range(N) for _, b in _runs(d.wave.values[i], 3)[:-1]]
             quiet[name] = np.median(after_t)
         assert quiet["AFIB"] > 3 * quiet["NORM"]
+
+
+@pytest.mark.real_data
+def test_a_network_trained_on_patients_reads_the_simulated_hearts(shared_data, monkeypatch):
+    """A published PTB-XL network, which never saw the simulator, names the superclass of nearly every heart."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(shared_data / "networks"))
+    networks = importlib.import_module("networks")
+    net, outputs = networks.load("plaincnn7"), ["CD", "HYP", "MI", "NORM", "STTC"]
+    expected = {"NORM": "NORM", "IMI": "MI", "CLBBB": "CD", "CRBBB": "CD", "INVT": "STTC", "LVH": "HYP"}
+    for name, superclass in expected.items():
+        ds = resample(simulate(20, classes=name, seed=21), 100)
+        with torch.inference_mode():
+            probability = torch.sigmoid(net(torch.from_numpy(ds.signal.values))).numpy()
+        assert (probability[:, outputs.index(superclass)] > 0.5).mean() >= 0.9, name
+        if name != "NORM":
+            assert (probability[:, outputs.index("NORM")] < 0.5).mean() >= 0.9, name
