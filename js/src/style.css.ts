@@ -91,6 +91,7 @@ th { font-weight: 400; text-align: left; }
 thead th { color: var(--muted); font-size: 11px; border-bottom: 1px solid var(--line); }
 td, th { padding: 0 6px 0 0; }
 .number { text-align: right; white-space: nowrap; width: 1%; padding-left: 6px; }
+.legend table { max-width: 220px; }
 thead .bars { text-align: center; padding-left: 12px; }
 tbody tr:hover, tbody tr.on { background: var(--hover); }
 tbody tr.absent { color: var(--muted); }

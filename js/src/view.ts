@@ -45,6 +45,7 @@ export class View {
   #quiet = 0;
   #visible = true;
   #width = 0;
+  #mapWidth = 0;
   #layout: Layout | null = null;
   #scale = 1;
   #theme: Theme = LIGHT;
@@ -99,14 +100,20 @@ export class View {
       this.#state.subscribe((changed) => this.#traitsChanged(changed)),
       watchTheme(() => this.#ask("scene", "panels")),
     );
-    const sizes = new ResizeObserver(() => {
-      const width = this.#figure.parentElement!.clientWidth;
-      if (width !== this.#width) {
-        this.#width = width;
-        this.#ask("scene");
+    // Observed, never asked for while painting: in the middle of a change of theme the answer may be 0.
+    const sizes = new ResizeObserver((entries) => {
+      for (const { target, contentRect } of entries) {
+        if (target === this.#map.element) {
+          this.#mapWidth = contentRect.width;
+          this.#ask();
+        } else if (contentRect.width !== this.#width) {
+          this.#width = contentRect.width;
+          this.#ask("scene");
+        }
       }
     });
     sizes.observe(this.#figure.parentElement!);
+    sizes.observe(this.#map.element);
     const sight = new IntersectionObserver((entries) => {
       this.#visible = entries[entries.length - 1]!.isIntersecting;
       if (this.#visible) {
@@ -155,13 +162,15 @@ export class View {
     const { picture } = this.#state;
     this.#controls.update();
     this.#describe();
+    if (this.#work.has("scene")) {
+      this.#readTheme();
+    }
     if (!this.#visible || this.#width === 0) {
       return; // what is asked for stays asked for
     }
     const recording = picture?.recording ?? null;
     const segmentation = picture?.segmentation ?? null;
     if (this.#work.has("scene") || recording !== this.#recording) {
-      this.#readTheme();
       this.#setScene(recording);
     }
     if (this.#work.has("panels")) {
@@ -176,7 +185,7 @@ export class View {
     this.#work.clear();
     const overlay = this.#overlay(this.#display.colouring);
     this.#painter.paint(overlay);
-    this.#map.paint(overlay, this.#theme, this.#font, devicePixelRatio);
+    this.#map.paint(overlay, this.#mapWidth, this.#theme, this.#font);
     this.#contribution.highlight(
       this.#cluster >= 0 ? this.#cluster : (overlay?.segmentation.cluster[this.#cell] ?? -1),
     );

@@ -40,6 +40,7 @@ export class ContributionPanel {
     const largest = values ? Math.max(1e-12, Math.abs(masked), ...clusters.map((k) => Math.abs(values(k)))) : 1;
     const entropy = meanEntropy(segmentation);
 
+    this.element.classList.toggle("legend", values === null);
     setText(this.#caption, values ? `Clusters and their contribution to ${target}` : "Clusters");
     this.#head.replaceChildren(
       element(

@@ -24,10 +24,9 @@ export class MapPanel {
     this.#canvas.addEventListener("pointerleave", () => onHover(-1));
   }
 
-  paint(overlay: Overlay | null, theme: Theme, font: string, devicePixelRatio: number): void {
+  paint(overlay: Overlay | null, width: number, theme: Theme, font: string): void {
     const map = overlay?.segmentation.map ?? null;
     this.element.hidden = map === null;
-    const width = this.element.clientWidth;
     if (!overlay || !map || width === 0) {
       return;
     }
