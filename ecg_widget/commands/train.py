@@ -117,9 +117,7 @@ def run(options: argparse.Namespace) -> int:
     _say(score_table(scores, targets))
     _say(_LEGEND)
     for other in [*teachers, *others]:  # who may have seen the validation records must be said beside the scores
-        _say(
-            f"{other.name}: {'; '.join(f'{key}: {value}' for key, value in other.provenance.items()) or 'origin unknown'}"
-        )
+        _say(f"{other.name}: {_origin(other)}")
     _say(f"\n{options.output}: {options.output.stat().st_size} bytes, fingerprint {net.fingerprint[:12]}")
     return 0
 
@@ -184,6 +182,11 @@ def _network(text: str) -> ECGNetwork:
 
 def _about(net: ECGNetwork) -> dict[str, Any]:
     return {"name": net.name, "fingerprint": net.fingerprint, **net.provenance}
+
+
+def _origin(net: ECGNetwork) -> str:
+    texts = [f"{key}: {value}" for key, value in net.provenance.items() if isinstance(value, str)]
+    return "; ".join(texts) or "origin unknown, may have learned from these records"
 
 
 def _part(ds: xr.Dataset, folds: Sequence[int]) -> dict[str, Any]:
