@@ -1,3 +1,55 @@
-"""See an ECG as a neural network sees it."""
+"""See an ECG as a neural network sees it.
+
+The public names, nothing else. ``import ecg_widget`` needs torch, numpy, scikit-learn and xarray alone;
+the widget, and with it Jupyter, is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+from ecg_widget.activations import activations, list_layers, receptive_field
+from ecg_widget.clusters import TimeClusters, embed
+from ecg_widget.explanation import contributions
+from ecg_widget.explorer import Explorer
+from ecg_widget.networks import ECGNetwork, InputSpec, load_network, predict
+from ecg_widget.records import LEADS, RecordError, from_arrays, load_example, open_ecg, resample, validate_ecg
+from ecg_widget.simulate import simulate
+
+if TYPE_CHECKING:
+    from ecg_widget.widget import ECGWidget, explore
+
+__all__ = [
+    "LEADS",
+    "ECGNetwork",
+    "ECGWidget",
+    "Explorer",
+    "InputSpec",
+    "RecordError",
+    "TimeClusters",
+    "__version__",
+    "activations",
+    "contributions",
+    "embed",
+    "explore",
+    "from_arrays",
+    "list_layers",
+    "load_example",
+    "load_network",
+    "open_ecg",
+    "predict",
+    "receptive_field",
+    "resample",
+    "simulate",
+    "validate_ecg",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in {"ECGWidget", "explore"}:
+        from ecg_widget import widget  # noqa: PLC0415  (needs Jupyter)
+
+        return getattr(widget, name)
+    raise AttributeError(f"module 'ecg_widget' has no attribute {name!r}")
