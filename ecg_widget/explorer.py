@@ -180,13 +180,13 @@ class Explorer:
             cells = int(self.embedding(names)["valid"].sum())
             if cells < N_CLUSTERS[0]:
                 raise ValueError(
-                    f"signal: expected cells to cluster, got {cells} valid cells: nearly everywhere the recording is a gap "
-                    "or exactly zero in all leads; look at ds['signal']"
+                    f"signal: expected cells to cluster, got {cells} valid cells: nearly all of the recording is a gap or "
+                    "exactly zero in all leads; look at ds['signal']"
                 )
             if n_clusters > cells:
                 raise ValueError(
-                    f"n_clusters: expected at most the {cells} valid cells of these records in {' + '.join(names)}, got "
-                    f"{n_clusters}; use fewer clusters, a finer layer or longer recordings"
+                    f"n_clusters: expected at most the {cells} valid cells of these records in {' + '.join(names)}, "
+                    f"got {n_clusters}; use fewer clusters, a finer layer or longer recordings"
                 )
             default = tuple(self.default_layers)
             reference = None if names == default else self._fit(default, self._anchor(default), None)
