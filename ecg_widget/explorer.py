@@ -180,8 +180,8 @@ class Explorer:
             cells = int(self.embedding(names)["valid"].sum())
             if cells < N_CLUSTERS[0]:
                 raise ValueError(
-                    f"signal: expected cells to cluster, got {cells} valid cells: nearly all of the recording is a gap or "
-                    "exactly zero in all leads; look at ds['signal']"
+                    f"signal: expected cells to cluster, got {cells} valid cells: nearly all of the recording is a "
+                    "gap or exactly zero in all leads; look at ds['signal']"
                 )
             if n_clusters > cells:
                 raise ValueError(
