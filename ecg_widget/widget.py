@@ -240,7 +240,7 @@ def _choices(explorer: Explorer) -> dict[str, Any]:
         layers.append(
             {
                 "value": names,
-                "label": " + ".join(names),
+                "label": _label(names),
                 "stride_ms": round(1000 * float(finest.attrs["stride"]), 3),
                 "width_ms": round(1000 * widest, 3),
             }
@@ -251,6 +251,14 @@ def _choices(explorer: Explorer) -> dict[str, Any]:
         "records": explorer.ds["record"].values.astype(str).tolist(),
         "targets": list(explorer.network.targets),
     }
+
+
+def _label(names: list[str]) -> str:
+    """Short enough for a slider: ``blocks.1+2+3``."""
+    prefix = os.path.commonprefix([name.rpartition(".")[0] + "." for name in names])
+    if len(names) > 1 and prefix.endswith(".") and len(prefix) > 1:
+        return prefix + "+".join(name.removeprefix(prefix) for name in names)
+    return " + ".join(names)
 
 
 def _waveform(explorer: Explorer, record: str) -> xr.Dataset:

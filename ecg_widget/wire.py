@@ -6,7 +6,8 @@ An encoded Dataset is plain JSON with binary leaves, the shape that Jupyter's co
 ``variable = {"dims": [...], "shape": [...], "dtype": str, "attrs": {...}, "data": buffer | list}``.
 
 ``dtype`` is a little-endian NumPy name (``float32``, ``int16``, ``uint8``, ...), ``"bool"`` (one byte each),
-``"str"`` (``data`` is a JSON list) or ``"range"`` (a regular axis: ``start`` and ``step`` instead of data).
+``"str"`` (``data`` is a JSON list) or ``"range"`` (a float64 axis that is regular to 1e-9 of its step: ``start`` and
+``step`` instead of data).
 ``int16`` variables may carry ``"scale"``: a number, or one number for each entry of the first dim; the value is
 then ``integer * scale`` and the integer ``-32768`` means NaN. The reader in the page is ``js/src/wire.ts``;
 both are held to the same files in ``tests/fixtures/wire``.

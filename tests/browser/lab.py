@@ -142,8 +142,14 @@ class Notebook:
 
     def _websocket(self, socket_) -> None:
         if "/api/kernels/" in socket_.url:
-            socket_.on("framesent", self.sent.append)
-            socket_.on("framereceived", self.received.append)
+            socket_.on("framesent", self._frame_sent)
+            socket_.on("framereceived", self._frame_received)
+
+    def _frame_sent(self, frame) -> None:
+        self.sent.append(frame)
+
+    def _frame_received(self, frame) -> None:
+        self.received.append(frame)
 
     def command(self, name: str) -> None:
         self.page.evaluate("name => window.jupyterapp.commands.execute(name)", name)

@@ -1,0 +1,223 @@
+"""The state behind the sliders: deterministic, cached, one computation at a time, errors that say what to do."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import ecg_widget as ecg
+from ecg_widget import explorer as module
+from ecg_widget.clusters import TimeClusters
+from ecg_widget.networks import ECGNetwork, InputSpec, PooledResNet1d
+
+
+@pytest.fixture(scope="module")
+def net():
+    return ecg.load_network()
+
+
+@pytest.fixture(scope="module")
+def ds():
+    return ecg.simulate(6, seed=1)
+
+
+@pytest.fixture
+def explorer(net, ds):
+    return ecg.Explorer(net, ds)
+
+
+def counting(monkeypatch, owner, name):
+    calls, original = [], getattr(owner, name)
+
+    def count(*args, **kwargs):
+        calls.append(args)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, count)
+    return calls
+
+
+def test_result_is_the_pipeline(explorer, net, ds):
+    record = ds["record"].values[2]
+    result = explorer.result(record, explorer.default_layers, 8)
+    acts = ecg.activations(net, ds)
+    tc = TimeClusters(8, max_cells=module.FIT_CELLS, random_state=0).fit(acts)
+    seg = tc.predict(acts).isel(record=2)
+    np.testing.assert_array_equal(result["cluster"], seg["cluster"])
+    np.testing.assert_allclose(result["entropy"], seg["entropy"], atol=1e-5)
+    np.testing.assert_allclose(result["proportion"], seg["proportion"], atol=1e-6)
+    con = ecg.contributions(net, acts, tc.predict(acts)).isel(record=2)
+    np.testing.assert_allclose(result["contribution"], con, atol=1e-5)
+    np.testing.assert_allclose(result["prediction"], ecg.predict(net, ds).isel(record=2), atol=1e-6)
+    total = result["contribution"].sum("cluster") + result["contribution_masked"] + result["intercept"]
+    np.testing.assert_allclose(total, result["logit"], atol=1e-4)
+    assert result.attrs["completeness_error"] < 1e-5
+    assert result.attrs["layers"] == ["blocks.1", "blocks.2", "blocks.3"]
+    assert result["centre"].attrs["units"] == "s"
+
+
+def test_the_way_does_not_matter(net, ds):
+    """Clusters and colours of a choice are the same, whatever was looked at before."""
+    straight, wandering = ecg.Explorer(net, ds), ecg.Explorer(net, ds)
+    record = str(ds["record"].values[0])
+    for layers, k in [(["blocks.0"], 3), (["blocks.3"], 20), (wandering.default_layers, 15), (["blocks.2"], 8)]:
+        wandering.result(record, layers, k)
+    a, b = (e.result(record, ["blocks.2", "blocks.3"], 13) for e in (straight, wandering))
+    xr.testing.assert_identical(a, b)
+
+
+def test_colours_keep_their_meaning(explorer, ds):
+    """From one number of clusters to the next most cells keep their colour; every colour is on the palette."""
+    before = None
+    for k in range(2, 21):
+        seg = explorer.segmentation(n_clusters=k)
+        slots = seg["slot"].values
+        assert len(set(slots.tolist())) == k
+        assert slots.max() < max(k, module.ANCHOR)  # at most ten clusters stay within the palette of ten
+        cells = slots[seg["cluster"].values]
+        if before is not None:
+            assert (cells == before).mean() > 0.6, k
+        before = cells
+    other = explorer.segmentation(["blocks.2"])
+    assert sorted(other["slot"].values.tolist()) == list(range(8))
+
+
+def test_one_forward_pass_serves_every_layer(monkeypatch, explorer, ds):
+    calls = counting(monkeypatch, module, "activations")
+    record = str(ds["record"].values[0])
+    for layers in explorer.choices:
+        explorer.result(record, layers, 5)
+    assert len(calls) == 1
+
+
+def test_results_are_kept_and_bounded(monkeypatch, explorer, ds):
+    fits = counting(monkeypatch, TimeClusters, "fit")
+    record = str(ds["record"].values[0])
+    a = explorer.result(record, explorer.default_layers, 9)
+    n = len(fits)
+    assert explorer.result(record, explorer.default_layers, 9) is a
+    explorer.result(str(ds["record"].values[1]), explorer.default_layers, 9)
+    assert len(fits) == n
+    monkeypatch.setattr(module, "CACHE_BYTES", 1)
+    for layers in explorer.choices:
+        explorer.embedding(layers)
+    assert len(explorer._embeddings) == 1
+
+
+def test_close_frees_everything(explorer, ds):
+    explorer.result(str(ds["record"].values[0]), explorer.default_layers, 5)
+    explorer.close()
+    assert not explorer._results
+    assert not explorer._fits
+    assert not explorer._embeddings
+    assert explorer._activations is None
+
+
+def test_one_computation_at_a_time(monkeypatch, explorer, ds):
+    now, most, guard = [0], [0], threading.Lock()
+    original = TimeClusters.fit
+
+    def watched(self, *args, **kwargs):
+        with guard:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            with guard:
+                now[0] -= 1
+
+    monkeypatch.setattr(TimeClusters, "fit", watched)
+    record = str(ds["record"].values[0])
+    errors = []
+
+    def work(k):
+        try:
+            explorer.result(record, explorer.default_layers, k)
+        except Exception as error:  # noqa: BLE001
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in (3, 9, 15, 4, 20, 6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert errors == []
+    assert most[0] == 1
+
+
+def test_progress_is_told(explorer, ds):
+    told = []
+    explorer.on_progress = told.append
+    explorer.result(str(ds["record"].values[0]), explorer.default_layers, 8)
+    assert told[0] == "running ResNet1d on 6 records" or told[0].startswith("running ")
+    assert "6 records" in told[0]
+    assert any(t.startswith("finding 8 clusters in") for t in told)
+
+
+def test_map_is_the_principal_components(explorer, ds):
+    record = str(ds["record"].values[0])
+    result = explorer.result(record, explorer.default_layers, 8)
+    x = explorer.embedding(explorer.default_layers).sel(record=record).values
+    x = x - x.mean(0)
+    u, s, _ = np.linalg.svd(x, full_matrices=False)
+    np.testing.assert_allclose(np.abs(result["map"]), np.abs(u[:, :2] * s[:2]), atol=1e-3)
+    np.testing.assert_allclose(result.attrs["map_explained"], (s**2 / (s**2).sum())[:2], rtol=1e-3)
+
+
+def test_other_heads_say_so_and_everything_else_works():
+    torch.manual_seed(0)
+    net = ECGNetwork(PooledResNet1d(12, 2), InputSpec(), ["a", "b"], "softmax")
+    result = ecg.Explorer(net, ecg.simulate(1)).result("0000-NORM", ["blocks.1"], 4)
+    assert np.isfinite(result["entropy"]).all()
+    assert float(result["prediction"].sum()) == pytest.approx(1, abs=1e-5)
+    assert result.attrs["contribution_note"]
+
+
+def test_one_record_of_nothing_beside_others(net):
+    ds = ecg.simulate(3, seed=4)
+    ds["signal"].values[1] = 0
+    explorer = ecg.Explorer(net, ds)
+    empty = explorer.result(str(ds["record"].values[1]), explorer.default_layers, 5)
+    assert not empty["valid"].any()
+    assert (empty["cluster"] == -1).all()
+    assert np.isnan(empty["prediction"]).all()
+    assert np.isnan(empty["map"]).all()
+    good = explorer.result(str(ds["record"].values[0]), explorer.default_layers, 5)
+    assert good["valid"].all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda e: e.result("nobody", e.default_layers, 5), "record: expected one of"),
+        (lambda e: e.result("0000-NORM", ["blocks.7"], 5), "layers: expected one or more of"),
+        (lambda e: e.result("0000-NORM", [], 5), "layers: expected one or more of"),
+        (
+            lambda e: e.result("0000-NORM", e.default_layers, 1),
+            "n_clusters: expected a whole number from 2 to 20, got 1",
+        ),
+        (lambda e: e.result("0000-NORM", e.default_layers, 21), "from 2 to 20, got 21"),
+    ],
+)
+def test_what_does_not_exist_is_named(explorer, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(explorer)
+
+
+def test_more_clusters_than_cells(net):
+    explorer = ecg.Explorer(net, ecg.simulate(1, duration=1))
+    assert explorer.result("0000-NORM", ["blocks.3"], 5).sizes["cluster"] == 5
+    with pytest.raises(ValueError, match=r"at most the 13 valid cells of these records in blocks\.3, got 20"):
+        explorer.result("0000-NORM", ["blocks.3"], 20)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_gives_the_same_segments(net, ds):
+    record = str(ds["record"].values[0])
+    cpu, gpu = (ecg.Explorer(net, ds, device=d) for d in ("cpu", "cuda"))
+    a, b = (e.result(record, e.default_layers, 8) for e in (cpu, gpu))
+    assert (a["cluster"] == b["cluster"]).mean() > 0.99
+    assert b.attrs["device"].startswith("cuda:0 (")
