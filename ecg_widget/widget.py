@@ -255,10 +255,10 @@ def _choices(explorer: Explorer) -> dict[str, Any]:
 
 def _label(names: list[str]) -> str:
     """Short enough for a slider: ``blocks.1+2+3``."""
-    prefix = os.path.commonprefix([name.rpartition(".")[0] + "." for name in names])
-    if len(names) > 1 and prefix.endswith(".") and len(prefix) > 1:
-        return prefix + "+".join(name.removeprefix(prefix) for name in names)
-    return " + ".join(names)
+    parents = {name.rpartition(".")[0] for name in names}
+    if len(names) == 1 or len(parents) > 1 or parents == {""}:
+        return " + ".join(names)
+    return f"{parents.pop()}." + "+".join(name.rpartition(".")[2] for name in names)
 
 
 def _waveform(explorer: Explorer, record: str) -> xr.Dataset:
