@@ -133,6 +133,28 @@ def test_same_seed_same_bits(blobs):
     xr.testing.assert_identical(a.predict(x), b.predict(x))
 
 
+@pytest.fixture
+def threads():
+    """Sets the number of threads; what it was comes back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("rows", "features", "k"), [(40007, 65, 20), (11111, 101, 7), (130, 20, 3), (33000, 3, 5)])
+def test_the_number_of_threads_changes_no_bit(threads, rows, features, k):
+    """Plain matrix products of these shapes differ in their last bits between 1, 2 and 3 threads."""
+    x = torch.randn(rows, features, generator=torch.Generator().manual_seed(0))
+    found = []
+    for n in (1, 2, 3):
+        threads(n)
+        found.append(kmeans(x, k, max_iter=3))
+    for other in found[1:]:
+        assert torch.equal(other.centers, found[0].centers)
+        assert torch.equal(other.labels, found[0].labels)
+        assert other.inertia == found[0].inertia
+
+
 def test_planted_clusters_are_found_and_shifted_ones_are_not(blobs):
     x, truth = blobs
     seg = ecg.TimeClusters(4, random_state=0).fit(x).predict(x)

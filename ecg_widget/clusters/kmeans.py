@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 BLOCK_ROWS = 16_384  # rows a block: a block's distances (K <= 64, float32) stay within 4 MB of cache
+TILE_ROWS = 128  # rows of one small matrix product, which one thread does alone
+LEAST_TILES = (
+    32  # products done at once: of fewer, a library cuts each among threads, and its bits depend on their number
+)
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,26 @@ def squared_distances(x: torch.Tensor, centers: torch.Tensor) -> torch.Tensor:
     >>> squared_distances(torch.tensor([[0.0, 3.0]]), torch.tensor([[0.0, 0.0], [4.0, 3.0]]))
     tensor([[ 9., 16.]])
     """
-    cross = torch.addmm(centers.square().sum(1)[None, :], x, centers.T, beta=1.0, alpha=-2.0)
-    return cross.add_(x.square().sum(1)[:, None]).clamp_(min=0)
+    out = x.new_empty((len(x), len(centers)))
+    for rows, tiles in _tiles(x):
+        cross = torch.bmm(tiles, centers.T.expand(len(tiles), -1, -1)).flatten(0, 1)
+        out[rows] = cross[: rows.stop - rows.start]
+    out.mul_(-2).add_(centers.square().sum(1)[None, :])
+    return out.add_(x.square().sum(1)[:, None]).clamp_(min=0)
+
+
+def _tiles(x: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Blocks of rows as tiles ``(tile, TILE_ROWS, feature)``, the last one filled up with zeros.
+
+    A large matrix product is cut among threads wherever the library likes, and rows at a cut are added up in another
+    order than the rest; a batch of many small products is cut between them. So the same data give the same bits on any
+    number of threads.
+    """
+    for start in range(0, len(x), BLOCK_ROWS):
+        block = x[start : start + BLOCK_ROWS]
+        missing = max(-(-len(block) // TILE_ROWS), LEAST_TILES) * TILE_ROWS - len(block)
+        filled = functional.pad(block, (0, 0, 0, missing)) if missing else block
+        yield slice(start, start + len(block)), filled.reshape(-1, TILE_ROWS, x.shape[1])
 
 
 def kmeans_plus_plus(x: torch.Tensor, n_clusters: int, rng: np.random.RandomState) -> torch.Tensor:
@@ -158,7 +182,10 @@ def kmeans(
         centers, before = moved, labels
         labels, distance = assign(x, centers)
         converged = shift <= limit or torch.equal(labels, before)
-    return KMeansResult(centers + mean, labels, float(distance.sum(dtype=torch.float64)), iteration, converged)
+    inertia = 0.0
+    for start in range(0, len(x), BLOCK_ROWS):  # in a fixed order
+        inertia += float(distance[start : start + BLOCK_ROWS].sum(dtype=torch.float64))
+    return KMeansResult(centers + mean, labels, inertia, iteration, converged)
 
 
 def _centroids(x: torch.Tensor, labels: torch.Tensor, distance: torch.Tensor, centers: torch.Tensor) -> torch.Tensor:
@@ -167,8 +194,9 @@ def _centroids(x: torch.Tensor, labels: torch.Tensor, distance: torch.Tensor, ce
     sums = torch.zeros(centers.shape, dtype=torch.float64, device=x.device)
     for start in range(0, len(x), BLOCK_ROWS):  # fixed block order: the same bits however many threads add
         rows = slice(start, start + BLOCK_ROWS)
-        one_hot = torch.nn.functional.one_hot(labels[rows], k).to(x.dtype)
-        sums += (one_hot.T @ x[rows]).double()
+        one_hot = functional.one_hot(labels[rows], k).to(x.dtype)
+        for (_, members), (_, tiles) in zip(_tiles(one_hot), _tiles(x[rows]), strict=True):
+            sums += torch.bmm(members.transpose(1, 2), tiles).sum(0, dtype=torch.float64)
     counts = torch.bincount(labels, minlength=k).double()
     empty = (counts == 0).nonzero().squeeze(1)
     if len(empty):
