@@ -43,3 +43,12 @@ def record(tmp_path, digital):
         return folder / name
 
     return write
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """The one Chromium of a test run."""
+    from browser.lab import chromium_browser
+
+    with chromium_browser() as chromium:
+        yield chromium

@@ -1,5 +1,7 @@
+import contextlib
+
 import pytest
-from lab import Lab, Notebook, browser_context
+from browser.lab import Lab, Notebook, tab
 
 
 @pytest.fixture(scope="session")
@@ -10,20 +12,16 @@ def lab(tmp_path_factory):
 
 
 @pytest.fixture
-def open_notebook(lab):
-    """Open a notebook in a fresh browser; at the end nothing may have been logged as an error."""
-    contexts, opened = [], []
+def open_notebook(lab, browser):
+    """Open a notebook in a fresh tab; at the end nothing may have been logged as an error."""
+    opened = []
+    with contextlib.ExitStack() as tabs:
 
-    def start(name, *, dark=False, **size):
-        context = browser_context(dark=dark, **size)
-        contexts.append(context)
-        notebook = Notebook(context.__enter__().new_page(), lab, name)
-        opened.append(notebook)
-        return notebook
+        def start(name, **appearance):
+            opened.append(Notebook(tabs.enter_context(tab(browser, **appearance)), lab, name))
+            return opened[-1]
 
-    yield start
-    for notebook in opened:  # else the next test that opens a notebook of this name gets this one's kernel
-        notebook.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-    for context in contexts:
-        context.__exit__(None, None, None)
+        yield start
+        for notebook in opened:
+            notebook.shut_down()
     assert [error for notebook in opened for error in notebook.errors] == []

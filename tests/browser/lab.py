@@ -18,7 +18,7 @@ from pathlib import Path
 
 import nbformat
 import psutil
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 FLAGS = [
     "--no-sandbox",
@@ -151,8 +151,9 @@ class Notebook:
     def _frame_received(self, frame) -> None:
         self.received.append(frame)
 
-    def command(self, name: str) -> None:
-        self.page.evaluate("name => window.jupyterapp.commands.execute(name)", name)
+    def shut_down(self) -> None:
+        """End the kernel, or the next tab with a notebook of this name gets it."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
 
     def run_all(self) -> list[str]:
         """Run every cell; the errors in their outputs."""
@@ -280,13 +281,22 @@ def comm_messages(frames: list) -> list[dict]:
 
 
 @contextlib.contextmanager
-def browser_context(*, dark: bool = False, width: int = 1400, height: int = 1100):
-    """A fresh Chromium."""
+def chromium_browser():
+    """One headless Chromium; Playwright allows one at a time in a process."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         try:
-            yield browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
-            )
+            yield browser
         finally:
             browser.close()
+
+
+@contextlib.contextmanager
+def tab(browser: Browser, *, dark: bool = False, width: int = 1400, height: int = 1100):
+    """A page with storage of its own."""
+    scheme = "dark" if dark else "light"
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from browser.lab import Notebook, tab
 
 pytestmark = pytest.mark.browser
 
@@ -19,6 +20,9 @@ SHOW = """w = ecg.explore(net, ds)
 w"""
 
 # Labels by scikit-learn from the same embedding and centres; shares, entropy and status by NumPy.
+SETTLED = """dict(now=[list(w.layers), w.n_clusters, w.record],
+shown=[w.result.attrs["layers"], w.result.attrs["n_clusters"], w.result.attrs["record"]])""".replace("\n", " ")
+
 CHECK = """
 import numpy as np
 from scipy.special import softmax
@@ -42,6 +46,12 @@ record=r.attrs["record"], target=w.target, error=w.error, threshold=w.threshold,
 
 def agree(notebook, view=0):
     """The status text says what `w.result` says, and `w.result` is what scikit-learn and NumPy compute."""
+    for _ in range(100):  # a trait is set before its answer is computed
+        state = notebook.python(SETTLED)
+        if state["now"] == state["shown"]:
+            break
+        notebook.page.wait_for_timeout(100)
+    notebook.wait_for_status(f"^{state['now'][1]} clusters")
     facts = notebook.python(CHECK + FACTS)
     assert facts["error"] == ""
     assert facts["same"], "cluster labels differ from scikit-learn's"
@@ -58,12 +68,33 @@ def agree(notebook, view=0):
     return facts
 
 
+RESET = """
+w.layers, w.n_clusters, w.target = w.explorer.default_layers, 8, "NORM"
+w.threshold = first_threshold = globals().get("first_threshold", w.threshold)
+1"""
+
+
+@pytest.fixture(scope="module")
+def one_notebook(lab, browser):
+    """One kernel and one tab for all tests that only move sliders."""
+    with tab(browser) as page:
+        notebook = Notebook(page, lab, lab.write("live.ipynb", SETUP, SHOW))
+        assert notebook.run_all() == []
+        yield notebook
+        notebook.shut_down()
+
+
 @pytest.fixture
-def live(lab, open_notebook):
-    notebook = open_notebook(lab.write("live.ipynb", SETUP, SHOW))
-    assert notebook.run_all() == []
-    notebook.wait_for_status("8 clusters")
-    return notebook
+def live(one_notebook):
+    """The widget as it is first shown; nothing may have been logged as an error when a test ends."""
+    one_notebook.wait_for_status("^\\d+ clusters")
+    one_notebook.python(RESET)
+    one_notebook.wait_for_status(r"^8 clusters, 10 % uncertain, NORM.*blocks\.1 \+ blocks\.2 \+ blocks\.3")
+    one_notebook.sent.clear()
+    one_notebook.received.clear()
+    yield one_notebook
+    errors, one_notebook.errors = one_notebook.errors, []
+    assert errors == []
 
 
 def test_quickstart_runs(lab, open_notebook):
