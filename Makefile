@@ -33,7 +33,7 @@ CPU_TORCH := https://download.pytorch.org/whl/cpu
 
 demo: setup
 	@echo "JupyterLab prints its address below; Ctrl-C stops it."
-	@python -m jupyterlab notebooks/quickstart.ipynb --ServerApp.answer_yes=True \
+	@python -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/quickstart.ipynb --ServerApp.answer_yes=True \
 		$(if $(filter no,$(BROWSER)),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
 test: lint python-tests

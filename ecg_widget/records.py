@@ -36,7 +36,17 @@ _MILLIVOLTS = {"V": 1e3, "mV": 1.0, "uV": 1e-3, "nV": 1e-6}  # in mV, by the uni
 
 
 class RecordError(ValueError):
-    """A file that cannot be read as an ECG: its message names the file, the field, what was expected and what came."""
+    """A file that cannot be read as an ECG: its message names the file, the field, what was expected and what came.
+
+    Examples
+    --------
+    >>> from ecg_widget import RecordError, open_ecg
+    >>> try:
+    ...     open_ecg("no-such-record")
+    ... except RecordError as error:
+    ...     print("no-such-record" in str(error))
+    True
+    """
 
 
 def millivolts(units: str) -> float:

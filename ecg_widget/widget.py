@@ -79,6 +79,15 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         What went wrong, what is being computed; empty if nothing.
     explorer : Explorer
         The computation behind the view; ``w.explorer.segmentation()`` has the segments of all records.
+
+    Examples
+    --------
+    >>> import ecg_widget as ecg
+    >>> w = ecg.explore(ecg.load_network(), ecg.load_example(), target="NORM")
+    >>> w.n_clusters = 12  # as the slider does
+    >>> w.result.sizes["cluster"], w.error
+    (12, '')
+    >>> w.close()
     """
 
     _esm = _bundle()
