@@ -132,7 +132,7 @@ function layerText(choice: LayerChoice | undefined, chosen: string): [shown: str
   }
   const [stride, width] = [choice.stride_ms, choice.width_ms].map(Math.round);
   return [
-    `${choice.label} \u00b7 ${stride}/${width} ms`,
+    `${choice.label}, every ${stride} ms`,
     `${choice.label}, a cell every ${stride} ms, each sees ${width} ms`,
   ];
 }
