@@ -131,10 +131,7 @@ function layerText(choice: LayerChoice | undefined, chosen: string): [shown: str
     return [names, names];
   }
   const [stride, width] = [choice.stride_ms, choice.width_ms].map(Math.round);
-  return [
-    `${choice.label}, every ${stride} ms`,
-    `${choice.label}, a cell every ${stride} ms, each sees ${width} ms`,
-  ];
+  return [`${choice.label}, every ${stride} ms`, `${choice.label}, a cell every ${stride} ms, each sees ${width} ms`];
 }
 
 function slider(name: string, label: string, step: string): Slider {

@@ -110,6 +110,11 @@ export function predictionText(segmentation: Segmentation, target: string): stri
   return `${target} ${Number.isFinite(value) ? value.toFixed(2) : "no value"}${units && units !== "1" ? ` ${units}` : ""}`;
 }
 
+/** What the share in the status counts, and what it must not be taken for. */
+export function meaningText(threshold: number): string {
+  return `uncertain: entropy above ${threshold.toFixed(2)}, a cell between clusters; not the probability of an error`;
+}
+
 export function statusText(segmentation: Segmentation, threshold: number, target: string): string {
   const share = Math.floor(percentUncertain(segmentation, threshold) + 0.5);
   const masked = segmentation.centre.length > 0 && segmentation.cluster.every((k) => k < 0);

@@ -53,7 +53,9 @@ select {
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
 
 .bar { display: flex; flex-wrap: wrap; gap: 2px 16px; align-items: center; min-height: 34px; padding: 6px 0; }
-.status { font-weight: 600; overflow-wrap: anywhere; }
+.status { overflow-wrap: anywhere; }
+.facts { font-weight: 600; }
+.meaning { color: var(--muted); font-size: 11px; }
 .readout { padding-top: 5px; min-height: 23px; font-size: 12px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .hint { color: var(--muted); }
 .picture { position: relative; min-width: 0; }

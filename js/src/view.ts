@@ -8,7 +8,7 @@ import { ContributionPanel } from "./panels/contribution.ts";
 import { MapPanel } from "./panels/map.ts";
 import { DARK, fitScale, footer, LARGE, LIGHT, type Theme } from "./paper.ts";
 import { type Recording, sampleAt } from "./recording.ts";
-import { cellAt, cellBorders, cellText, findRuns, statusText } from "./segments.ts";
+import { cellAt, cellBorders, cellText, findRuns, meaningText, statusText } from "./segments.ts";
 import type { State, TraitName } from "./state.ts";
 import { STYLE } from "./style.css.ts";
 import { isDark, watchTheme } from "./theme.ts";
@@ -27,7 +27,9 @@ export class View {
   readonly #display: Display = { arrangement: "3x4", colouring: "bands", start: 0 };
   readonly #controls: Controls;
   readonly #root = element("div", { class: "ecg" });
-  readonly #status = element("span", { class: "status", "data-ecg": "status" });
+  readonly #facts = element("span", { class: "facts" });
+  readonly #meaning = element("span", { class: "meaning" });
+  readonly #status = element("span", { class: "status", "data-ecg": "status" }, this.#facts, " ", this.#meaning);
   readonly #progress = element("div", { class: "progress", "data-ecg": "progress" });
   readonly #readout = element("div", { class: "readout", "data-ecg": "readout" });
   readonly #spoken = element("span", { class: "spoken", role: "status" });
@@ -259,7 +261,8 @@ export class View {
     const state = this.#state;
     const segmentation = state.picture?.segmentation ?? null;
     const threshold = state.get("threshold");
-    setText(this.#status, segmentation ? statusText(segmentation, threshold, state.get("target")) : "");
+    setText(this.#facts, segmentation ? statusText(segmentation, threshold, state.get("target")) : "");
+    setText(this.#meaning, segmentation ? meaningText(threshold) : "");
     this.#showError(state.error);
     const waiting = state.error === "" && (state.get("progress") !== "" || state.stale);
     this.#progress.hidden = !waiting;
@@ -267,7 +270,7 @@ export class View {
     const readout = this.#readoutText();
     setText(this.#readout, readout || HINT);
     this.#readout.classList.toggle("hint", readout === "");
-    const spoken = readout || this.#status.textContent || "";
+    const spoken = readout || this.#facts.textContent || "";
     clearTimeout(this.#quiet);
     this.#quiet = setTimeout(() => setText(this.#spoken, spoken), QUIET) as unknown as number;
   }
