@@ -25,8 +25,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python,\
 	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $(p))))
 
-# The pins hold for what builds the package too.
-pip-install := PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) python -m pip install --quiet
+# The pins hold for what builds the package too, which leaves the bundle alone: it is built below.
+pip-install := PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) SKIP_JUPYTER_BUILDER=1 python -m pip install --quiet
 
 TORCH ?= $(if $(shell command -v nvidia-smi 2>/dev/null),cuda,cpu)
 CPU_TORCH := https://download.pytorch.org/whl/cpu
