@@ -173,7 +173,11 @@ def activations(
             torch.cat(outputs).numpy(),
             dims=("record", "target"),
             coords={"record": ds["record"].variable, "target": list(network.targets)},
-            attrs={"output": network.output, "network": network.name},
+            attrs={
+                "output": network.output,
+                "network": network.name,
+                "input_shape": [prepared.x.shape[1], prepared.x.shape[2]],  # leads, samples
+            },
             name="output",
         ),
     )
