@@ -82,14 +82,16 @@ def demo(binder):
 
 @pytest.mark.browser
 def test_demo_answers_runs_and_stops(demo, browser):
+    demo.expect("copy and paste one of these URLs")  # what it logs before comes before it listens
     demo.expect(r"http://\S+/lab/tree/notebooks/quickstart\.ipynb\?token=\w+")
     address = demo.match.group()
     with urllib.request.urlopen(address, timeout=60) as answer:
         assert answer.status == 200
     with tab(browser) as page:
         page.goto(address)
+        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
         page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_text("Run All Cells", exact=True).click()
+        page.locator('[data-command="runmenu:run-all"]').click()
         drawn = page.locator('[data-ecg="status"]', has_text=re.compile("8 clusters, .* % uncertain"))
         drawn.wait_for(timeout=180_000)
         assert page.locator('[data-mime-type="application/vnd.jupyter.error"]').count() == 0
