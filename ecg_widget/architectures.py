@@ -12,15 +12,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ecg_widget.benchmark_networks import WangResNet1d, XResNet1d, resnet1d_wang, xresnet1d101
 from ecg_widget.ribeiro import RibeiroResNet
 from ecg_widget.settings import odd, probability, size, sizes
 
-__all__ = ["ARCHITECTURES", "PooledResNet1d", "ResNet1d", "ResidualBlock", "RibeiroResNet", "build"]
-
-_LARGEST = (
-    65_536  # of any size: far above every published ECG network, far below what exhausts memory by a typing error
-)
-_MOST_BLOCKS = 64
+__all__ = [
+    "ARCHITECTURES",
+    "PooledResNet1d",
+    "ResNet1d",
+    "ResidualBlock",
+    "RibeiroResNet",
+    "WangResNet1d",
+    "XResNet1d",
+    "build",
+    "resnet1d_wang",
+    "xresnet1d101",
+]
 
 
 class ResidualBlock(nn.Module):
@@ -177,7 +184,9 @@ class PooledResNet1d(ResNet1d):
         return out
 
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {c.__name__: c for c in (ResNet1d, PooledResNet1d, RibeiroResNet)}
+ARCHITECTURES: dict[str, type[nn.Module]] = {
+    c.__name__: c for c in (ResNet1d, PooledResNet1d, RibeiroResNet, XResNet1d, WangResNet1d)
+}
 """Architectures that a weights file may name."""
 
 

@@ -14,9 +14,10 @@ import torch
 import xarray as xr
 from torch import nn
 
-from ecg_widget.activations import DEFAULT_BLOCKS, Activations, activations, in_network_order, list_layers
+from ecg_widget.activations import Activations, activations
 from ecg_widget.clusters import TimeClusters, embed, match_clusters
 from ecg_widget.explanation import contributions
+from ecg_widget.layers import choose_layers, in_network_order, list_layers
 from ecg_widget.networks import as_network
 from ecg_widget.records import validate_ecg
 
@@ -49,7 +50,7 @@ class Explorer:
     ds
         Records of the data contract; clusters are shared by all of them.
     layers
-        Layers clustered first; the last three of `list_layers` if None.
+        Layers clustered first, or a preset, see `ecg_widget.layers.choose_layers`; the last three blocks if None.
     device
         Torch device of network and clustering; CUDA where there is one, else the CPU, if None.
     random_state
@@ -99,26 +100,21 @@ class Explorer:
         self._activations: Activations | None = None
         self.on_progress: Callable[[str], None] = lambda _text: None
         listed = list_layers(self.network)
-        self.default_layers = self.check_layers(listed[-DEFAULT_BLOCKS:] if layers is None else layers)
+        self.default_layers = choose_layers(self.network, layers)
         every = in_network_order(self.network, [*listed, *self.default_layers])
         self._listed = every
         self.choices = [[name] for name in every]
         self.offer(self.default_layers)
 
     def check_layers(self, layers: str | Sequence[str]) -> list[str]:
-        """Layer names in network order, each once.
+        """Layer names in network order, each once, presets resolved.
 
         Raises
         ------
         ValueError
             No name, or one that is not in ``net.named_modules()``.
         """
-        names = in_network_order(self.network, [layers] if isinstance(layers, str) else list(layers))
-        known = {name for name, _ in self.network.module.named_modules() if name}
-        if not names or not known.issuperset(names):
-            bad = next((n for n in names if n not in known), "no layer")
-            raise ValueError(f"layers: expected one or more of {list_layers(self.network)}, got {bad!r}")
-        return names
+        return choose_layers(self.network, layers)
 
     def offer(self, layers: Sequence[str]) -> bool:
         """Add a choice of layers to `choices`; False if it is there already."""

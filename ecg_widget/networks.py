@@ -49,7 +49,7 @@ class ECGNetwork(nn.Module):
     spec
         What it reads.
     targets
-        A different name for each output.
+        A different name for each output; None for an encoder, whose layers can be looked at but which says nothing.
     output
         What turns the module's values into predictions: ``"sigmoid"`` and ``"softmax"`` give probabilities,
         ``"identity"`` keeps values (age in years, say).
@@ -74,7 +74,7 @@ class ECGNetwork(nn.Module):
         self,
         module: nn.Module,
         spec: InputSpec,
-        targets: Sequence[str],
+        targets: Sequence[str] | None,
         output: str = "identity",
         *,
         name: str = "",
@@ -85,8 +85,11 @@ class ECGNetwork(nn.Module):
             raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
         if not isinstance(spec, InputSpec):
             raise TypeError(f"spec: expected an InputSpec, got {type(spec).__name__}")
-        if isinstance(targets, str) or not targets or not all(isinstance(t, str) and t for t in targets):
+        if targets is not None and (
+            isinstance(targets, str) or not targets or not all(isinstance(t, str) and t for t in targets)
+        ):
             raise ValueError(f"targets: expected a name for each output of the network, got {targets!r}")
+        targets = tuple(targets or ())
         if len(set(targets)) != len(targets):
             raise ValueError(f"targets: expected different names, got {list(targets)}")
         if output not in _OUTPUTS:
@@ -94,28 +97,50 @@ class ECGNetwork(nn.Module):
         _check_leads(module, len(spec.leads))
         self.module = module
         self.spec = spec
-        self.targets = tuple(targets)
+        self.targets = targets
         self.output = output
         self.name = name or type(module).__name__
         self.provenance: dict[str, Any] = dict(provenance or {})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits or values ``(record, target)`` of a prepared input ``(record, lead, time)``."""
+        """Logits or values ``(record, target)`` of a prepared input ``(record, lead, time)``.
+
+        A recording that is read in windows gets their mean.
+        """
+        windows, count = self.windows(x)
         try:
-            out = self.module(x)
+            out = self.module(windows)
         except RuntimeError as error:
             if "channels" not in str(error):
                 raise
             raise ValueError(
                 f"network {self.name}: expected to read {x.shape[1]} leads (its InputSpec), got the error: {error}"
             ) from error
-        if not isinstance(out, Tensor) or out.shape != (x.shape[0], len(self.targets)):
+        if not self.targets:
+            return x.new_zeros((len(x), 0))
+        if not isinstance(out, Tensor) or out.shape != (windows.shape[0], len(self.targets)):
             got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
             raise ValueError(
-                f"network {self.name}: expected an output ({x.shape[0]}, {len(self.targets)}) for {x.shape[0]} records "
-                f"and targets {list(self.targets)}, got {got}; state the targets in the order of the outputs"
+                f"network {self.name}: expected an output ({windows.shape[0]}, {len(self.targets)}) for "
+                f"{windows.shape[0]} records and targets {list(self.targets)}, got {got}; state the targets in the "
+                "order of the outputs"
             )
-        return out
+        return out if count == 1 else out.reshape(len(x), count, -1).mean(dim=1)
+
+    def windows(self, x: Tensor) -> tuple[Tensor, int]:
+        """What the module reads of a prepared input: ``(record * window, lead, time)``, and windows a record.
+
+        Examples
+        --------
+        >>> net = ECGNetwork(ResNet1d(1, 2), InputSpec(("II",), n_samples=300, hop=150), ["a", "b"])
+        >>> net.windows(torch.zeros(2, 1, 1000))[0].shape, net(torch.zeros(2, 1, 1000)).shape
+        (torch.Size([12, 1, 300]), torch.Size([2, 2]))
+        """
+        starts = self.spec.window_starts(x.shape[-1])
+        if len(starts) == 1:
+            return x, 1
+        parts = [x[..., start : start + (self.spec.n_samples or 0)] for start in starts]
+        return torch.stack(parts, dim=1).flatten(0, 1), len(starts)
 
     def to_prediction(self, values: Tensor) -> Tensor:
         """Logits ``(..., target)`` to probabilities; values as they are where `output` is ``"identity"``."""
@@ -204,7 +229,12 @@ def load_network(path: str | Path | None = None) -> ECGNetwork:
     """
     module, about = read_weights(_BUNDLED if path is None else Path(path))
     net = ECGNetwork(
-        module, about["spec"], about["targets"], about["output"], name=about["name"], provenance=about["provenance"]
+        module,
+        about["spec"],
+        about["targets"] or None,
+        about["output"],
+        name=about["name"],
+        provenance=about["provenance"],
     )
     return net.eval()
 
@@ -222,8 +252,8 @@ def as_network(net: nn.Module, ds: xr.Dataset) -> ECGNetwork:
     Returns
     -------
     ECGNetwork
-        Targets ``"output 0"``, ...; predictions are plain values. For preprocessing, probabilities and names make the
-        `ECGNetwork` yourself.
+        Targets ``"output 0"``, ...; predictions are plain values. A module whose output has three dimensions is an
+        encoder, without targets. For preprocessing, probabilities and names make the `ECGNetwork` yourself.
 
     Raises
     ------
@@ -251,6 +281,9 @@ def as_network(net: nn.Module, ds: xr.Dataset) -> ECGNetwork:
                 f"{spec.sampling_rate:g} Hz, got the error: {error}; state what it reads with "
                 "ECGNetwork(module, spec=InputSpec(...), targets=[...])"
             ) from error
+    first = out[0] if isinstance(out, (tuple, list)) and out else out
+    if isinstance(first, Tensor) and first.ndim == 3:
+        return ECGNetwork(net, spec, None)
     if not isinstance(out, Tensor) or out.ndim != 2:
         got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise ValueError(f"network {probe.name}: expected an output (record, target), got {got}; wrap it in a module")

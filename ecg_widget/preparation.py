@@ -32,13 +32,16 @@ class InputSpec:
         Hz.
     n_samples
         The network reads exactly so many samples: shorter recordings are padded with zeros on both sides, longer ones
-        are cropped to their middle. None: any length.
+        are cropped to their middle, unless `hop` is stated. None: any length.
     units
         Of one step of the input: ``"mV"``, ``"uV"``, ``"1e-4V"``, ...
     normalise
         ``"zscore"``: each lead of each record has mean 0 and standard deviation 1 over its valid samples. None: as is.
     band
         Pass band in Hz of a zero-phase Butterworth filter of order 3, run both ways; None: no filter.
+    hop
+        Longer recordings are read in windows of `n_samples`, so many samples apart; the last one ends with the
+        recording. None: they are not.
 
     Raises
     ------
@@ -57,6 +60,7 @@ class InputSpec:
     units: str = "mV"
     normalise: str | None = None
     band: tuple[float, float] | None = None
+    hop: int | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.leads, str):  # type: ignore[unreachable]  # what a caller without types may write
@@ -81,10 +85,34 @@ class InputSpec:
                     f"band: expected 0 < low < high < {self.sampling_rate / 2:g} Hz (half the rate), got {self.band}"
                 )
             object.__setattr__(self, "band", (low, high))
+        self._check_hop()
+
+    def _check_hop(self) -> None:
+        if self.hop is None:
+            return
+        if self.n_samples is None:
+            raise ValueError("hop: expected None for a network of any length, got a number; state n_samples too")
+        if isinstance(self.hop, bool) or not isinstance(self.hop, int) or not 1 <= self.hop <= self.n_samples:
+            raise ValueError(f"hop: expected a whole number from 1 to n_samples={self.n_samples}, got {self.hop!r}")
+
+    def window_starts(self, n_samples: int) -> list[int]:
+        """First samples of the windows in which a recording of so many samples is read; ``[0]`` if it is read whole.
+
+        Examples
+        --------
+        >>> InputSpec(n_samples=300, hop=200).window_starts(1000)
+        [0, 200, 400, 600, 700]
+        """
+        if self.n_samples is None or self.hop is None or n_samples <= self.n_samples:
+            return [0]
+        last = n_samples - self.n_samples
+        return [*range(0, last, self.hop), last]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON; ``InputSpec(**d)`` makes it again."""
         out = asdict(self)
+        if self.hop is None:  # files and fingerprints of networks without windows stay what they were
+            del out["hop"]
         return {**out, "leads": list(self.leads), "band": None if self.band is None else list(self.band)}
 
 
@@ -165,7 +193,7 @@ def prepare(ds: xr.Dataset, spec: InputSpec) -> Prepared:
         _zscore(values, valid, _SILENT / millivolts(spec.units))
     values[np.broadcast_to(blank[:, None], values.shape)] = 0
     start = float(ds["time"].values[0])
-    if spec.n_samples is not None:
+    if spec.n_samples is not None and (spec.hop is None or values.shape[-1] < spec.n_samples):
         values, valid, shift = _fit(values, valid, spec.n_samples)
         start += shift / spec.sampling_rate
     x = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
