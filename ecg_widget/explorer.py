@@ -16,6 +16,7 @@ from torch import nn
 
 from ecg_widget.activations import Activations, activations
 from ecg_widget.clusters import TimeClusters, embed, match_clusters
+from ecg_widget.clusters.embedding import channel_statistics
 from ecg_widget.explanation import contributions
 from ecg_widget.layers import choose_layers, in_network_order, list_layers
 from ecg_widget.networks import as_network
@@ -98,6 +99,7 @@ class Explorer:
         self._fits: dict[Hashable, Fit] = {}
         self._embeddings: OrderedDict[Hashable, xr.DataArray] = OrderedDict()
         self._activations: Activations | None = None
+        self._means: dict[str, xr.DataArray] = {}
         self.on_progress: Callable[[str], None] = lambda _text: None
         listed = list_layers(self.network)
         self.default_layers = choose_layers(self.network, layers)
@@ -214,10 +216,10 @@ class Explorer:
         -------
         xarray.Dataset
             ``cluster, entropy, margin, probability, valid (cell)``, ``map (cell, component)``,
-            ``proportion (cluster)``, ``slot (cluster)``, ``logit, prediction (target)``; where the head can be split
-            exactly also ``contribution (cluster, target)``, ``contribution_masked (target)``, ``intercept (target)``.
-            Coords ``centre (cell)`` and ``width (cell)`` in s. attrs name the record, layers, tau, network, device and
-            method.
+            ``proportion (cluster)``, ``slot (cluster)``, ``logit, prediction (target)``; where the outputs follow from
+            the deepest layer also ``contribution (cluster, target)``, ``contribution_masked (target)``,
+            ``intercept (target)``. Coords ``centre (cell)`` and ``width (cell)`` in s. attrs name the record, layers,
+            tau, network, device and method.
 
         Raises
         ------
@@ -244,6 +246,7 @@ class Explorer:
             self._results.clear()
             self._fits.clear()
             self._embeddings.clear()
+            self._means.clear()
             self._activations = None
             self.on_progress = lambda _text: None
             if self.device.type == "cuda":
@@ -301,8 +304,8 @@ class Explorer:
             "contribution_note": "",
         }
         try:
-            split = contributions(self.network, acts, segments)
-        except ValueError as error:  # a head of another form: everything else still holds
+            split = contributions(self.network, acts, segments, baseline=self._mean_activation(names))
+        except ValueError as error:  # outputs that do not follow from the layer: everything else still holds
             out.attrs["contribution_note"] = str(error)
             return out
         for name, values in {
@@ -314,11 +317,21 @@ class Explorer:
         layer = split.attrs["layer"]
         out.attrs |= {
             "completeness_error": split.attrs["completeness_error"],
-            "contribution_method": f"{split.attrs['method']}, exact",
+            "contribution_method": f"{split.attrs['method']}, exact"
+            if split.attrs["approach"] == "exact"
+            else f"{split.attrs['method']}; intercept: output at the {split.attrs['baseline']}",
             "contribution_note": f"Clusters come from {' + '.join(names)}, the split is of {layer} alone, "
             f"whose cells see {float(acts[layer]['width'].values[0]):.2g} s of signal each.",
         }
         return out
+
+    def _mean_activation(self, names: Sequence[str]) -> xr.DataArray:
+        """Mean of the deepest layer over all records ``(channel,)``, where integrated gradients begin."""
+        name, layer = list(self.activations(names).items())[-1]
+        if name not in self._means:
+            text = f"mean activation of the valid cells of {_count(layer.sizes['record'], 'record')}"
+            self._means[name] = xr.DataArray(channel_statistics(layer)[0], dims="channel", attrs={"long_name": text})
+        return self._means[name]
 
     def _kept(
         self, cache: OrderedDict[Hashable, T], key: Hashable, make: Callable[[], T], full: Callable[[Any], bool]

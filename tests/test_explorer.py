@@ -167,13 +167,30 @@ def test_map_is_the_principal_components(explorer, ds):
     np.testing.assert_allclose(result.attrs["map_explained"], (s**2 / (s**2).sum())[:2], rtol=1e-3)
 
 
-def test_other_heads_say_so_and_everything_else_works():
+def test_other_heads_get_integrated_gradients_from_the_mean_of_all_records():
     torch.manual_seed(0)
     net = ECGNetwork(PooledResNet1d(12, 2), InputSpec(), ["a", "b"], "softmax")
-    result = ecg.Explorer(net, ecg.simulate(1)).result("0000-NORM", ["blocks.1"], 4)
+    explorer = ecg.Explorer(net, ecg.simulate(3))
+    result = explorer.result("0000-NORM", ["blocks.1"], 4)
     assert np.isfinite(result["entropy"]).all()
     assert float(result["prediction"].sum()) == pytest.approx(1, abs=1e-5)
-    assert result.attrs["contribution_note"]
+    assert result.attrs["contribution_method"].startswith("integrated gradients, 64 steps; intercept")
+    assert result.attrs["completeness_error"] < 1e-3
+    total = result["contribution"].sum("cluster") + result["contribution_masked"] + result["intercept"]
+    np.testing.assert_allclose(total, result["logit"], atol=1e-4)
+    others = [explorer.result(str(r), ["blocks.1"], 4)["intercept"] for r in explorer.ds["record"].values[1:]]
+    assert all(np.array_equal(result["intercept"], o) for o in others), "one baseline for all records"
+
+
+def test_outputs_that_do_not_follow_from_a_layer_say_so_and_everything_else_works():
+    class Beside(PooledResNet1d):
+        def forward(self, x):
+            return super().forward(x) + x.std((1, 2))[:, None]
+
+    net = ECGNetwork(Beside(12, 2), InputSpec(), ["a", "b"])
+    result = ecg.Explorer(net, ecg.simulate(1)).result("0000-NORM", ["blocks.1"], 4)
+    assert "contribution" not in result
+    assert "expected the outputs to follow from its cells alone" in result.attrs["contribution_note"]
 
 
 def test_one_record_of_nothing_beside_others(net):
