@@ -3,8 +3,9 @@
 A recording is an `xarray.Dataset` with the variable ``signal (record, lead, time)``, float32 in mV, and the coordinates
 ``record`` (text), ``lead`` (text; the standard leads spelled and ordered as in `LEADS`) and ``time`` (float64, s from
 the start; ``attrs["sampling_rate"]`` in Hz). NaN is a gap. Optional: ``wave`` (int8: 0 none, 1 P, 2 QRS, 3 T) with
-dims ``(record, time)`` or ``(record, lead, time)``, ``label (record, target)``, ``patient (record)`` and
-``adc_step (record, lead)``, the millivolts of one step of the analogue-to-digital converter.
+dims ``(record, time)`` or ``(record, lead, time)``, with ``wave_known`` (bool, same dims) where only parts were
+annotated; ``label (record, target)``, ``patient (record)`` and ``adc_step (record, lead)``, the millivolts of one step
+of the analogue-to-digital converter.
 """
 
 from __future__ import annotations

@@ -114,6 +114,7 @@ def _check_time(time: xr.DataArray) -> None:
 def _check_optional(ds: xr.Dataset) -> None:
     allowed: dict[str, tuple[tuple[str, ...], ...]] = {
         "wave": (("record", "time"), ("record", "lead", "time")),
+        "wave_known": (("record", "time"), ("record", "lead", "time")),
         "label": (("record", "target"),),
         "patient": (("record",),),
         "adc_step": (("record", "lead"),),
@@ -127,5 +128,10 @@ def _check_optional(ds: xr.Dataset) -> None:
             raise TypeError(f"wave: expected dtype int8, got {wave.dtype}; use .astype('int8')")
         if wave.chunks is None and not ((wave.values >= 0) & (wave.values < len(WAVES))).all():
             raise ValueError(f"wave: expected 0 none, 1 P, 2 QRS, 3 T, got {np.unique(wave.values).tolist()}")
+    if "wave_known" in ds:
+        if ds["wave_known"].dtype != bool:
+            raise TypeError(f"wave_known: expected dtype bool, got {ds['wave_known'].dtype}; use .astype(bool)")
+        if "wave" not in ds or ds["wave"].dims != ds["wave_known"].dims:
+            raise ValueError("wave_known: expected the variable 'wave' with the same dims beside it; drop or add one")
     if "label" in ds and "target" not in ds.coords:
         raise ValueError("label: expected a coordinate 'target' with the names of the targets, got none")
