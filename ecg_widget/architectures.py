@@ -67,7 +67,7 @@ class ResNet1d(nn.Module):
     """Residual network with the head ``Linear(mean over time)``.
 
     The head makes contributions exact: a logit is the bias plus the mean of one number for each cell of the last block.
-    With the default strides and 100 Hz the cells of the blocks are 20, 40, 40 and 80 ms apart. Any record length goes.
+    With the default strides and 100 Hz the cells of the blocks are 20, 20, 40 and 80 ms apart. Any record length goes.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class ResNet1d(nn.Module):
         n_targets: int,
         *,
         channels: Sequence[int] = (48, 64, 96, 128),
-        strides: Sequence[int] = (1, 2, 1, 2),
+        strides: Sequence[int] = (1, 1, 2, 2),
         stem_channels: int = 48,
         stem_stride: int = 2,
         stem_kernel: int = 15,

@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of start values, order, augmentation; default: 0")
     parser.add_argument("--threads", type=int, default=2, help="of the processor; default: 2")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ...; default: cpu")
+    parser.add_argument("--note", help="kept in the file: how the settings were chosen, for one")
     parser.add_argument("--missing", choices=("error", "drop"), default="error", help="records without files")
 
 
@@ -99,6 +100,7 @@ def run(options: argparse.Namespace) -> int:
         "teachers": [_about(teacher) for teacher in teachers],
         "compared_with": [_about(other) for other in others],
         "checkpoint": _CHECKPOINT,
+        **({"note": options.note} if options.note else {}),
         "schedule": schedule.to_dict(),
         "augmentation": vars(augmentation),
         "epochs_done": len(losses),
