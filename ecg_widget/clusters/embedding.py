@@ -10,8 +10,10 @@ import torch
 import xarray as xr
 
 Normalization = Literal["l2", "zscore"] | None
+Interpolation = Literal["linear", "bicubic"]
 Statistics = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
+CUBIC = -0.75  # of the convolution kernel; PyTorch's bicubic interpolation, which NAVE uses, has the same
 EPS = 1e-8  # keeps the all-zero vector of a ReLU at zero instead of NaN
 
 
@@ -20,6 +22,7 @@ def embed(
     *,
     normalization: Normalization = "l2",
     weighted: bool = True,
+    interpolation: Interpolation = "linear",
     statistics: Statistics | None = None,
     device: torch.device | str | None = None,
 ) -> xr.DataArray:
@@ -40,6 +43,9 @@ def embed(
         None for raw activations.
     weighted
         Whether layers are weighted.
+    interpolation
+        In time, ``"linear"`` or ``"bicubic"``. With ``activations(..., grid="half-pixel")`` the latter is what NAVE
+        does to images; it is for comparison.
     statistics
         For ``"zscore"``: layer name -> (mean, standard deviation), each ``(channel,)``, of another set of records;
         computed from `activations` if None.
@@ -50,7 +56,8 @@ def embed(
     -------
     xarray.DataArray
         ``(record, cell, feature)`` float32, finite, with the coords of the finest layer, ``layer (feature)``, and attrs
-        ``layers``, ``weights``, ``normalization``.
+        ``layers``, ``weights``, ``strides`` (s), ``normalization``, ``interpolation``, and ``fingerprint`` of the
+        network where the activations have it.
 
     Raises
     ------
@@ -71,7 +78,7 @@ def embed(
     for name, layer in layers.items():
         weight = (1 + channels) / (1 + layer.sizes["channel"]) if weighted else 1.0
         values = torch.as_tensor(layer.transpose("record", "cell", "channel").values, device=device)
-        values = interpolate(values.float(), layer["centre"].values, grid)
+        values = interpolate(values.float(), layer["centre"].values, grid, interpolation)
         if normalization == "l2":
             values = values / (values.norm(dim=2, keepdim=True) + EPS)
         elif normalization == "zscore":
@@ -93,7 +100,14 @@ def embed(
             **{n: c.variable for n, c in finest.coords.items() if "channel" not in c.dims},
             "layer": ("feature", owners),
         },
-        attrs={"layers": list(layers), "weights": weights, "normalization": normalization or "none"},
+        attrs={
+            "layers": list(layers),
+            "weights": weights,
+            "strides": [float(layer.attrs.get("stride", np.nan)) for layer in layers.values()],
+            "normalization": normalization or "none",
+            "interpolation": interpolation,
+            "fingerprint": str(finest.attrs.get("fingerprint", "")),
+        },
         name="embedding",
     )
 
@@ -122,8 +136,10 @@ def check_activations(activations: Mapping[str, xr.DataArray]) -> dict[str, xr.D
     return dict(activations)
 
 
-def interpolate(values: torch.Tensor, centre: np.ndarray, grid: np.ndarray) -> torch.Tensor:
-    """Linear interpolation along cells; beyond the first and the last centre their value holds.
+def interpolate(
+    values: torch.Tensor, centre: np.ndarray, grid: np.ndarray, interpolation: Interpolation = "linear"
+) -> torch.Tensor:
+    """Interpolation along cells; beyond the first and the last centre, linear interpolation holds their value.
 
     Parameters
     ----------
@@ -133,20 +149,43 @@ def interpolate(values: torch.Tensor, centre: np.ndarray, grid: np.ndarray) -> t
         ``(cell,)`` s, ascending.
     grid
         ``(new cell,)`` s.
+    interpolation
+        ``"linear"``, or ``"bicubic"``: cubic convolution (Keys 1981) over four cells, those beyond the ends repeated.
 
     Returns
     -------
     torch.Tensor
         ``(record, new cell, channel)``.
     """
+    if interpolation not in ("linear", "bicubic"):
+        raise ValueError(f"interpolation: expected 'linear' or 'bicubic', got {interpolation!r}")
     if len(centre) == len(grid) and np.array_equal(centre, grid):
         return values
+    last = len(centre) - 1
     position = np.interp(grid, centre, np.arange(len(centre), dtype=np.float64))
-    left = np.minimum(position.astype(np.int64), max(len(centre) - 2, 0))
-    right = np.minimum(left + 1, len(centre) - 1)
-    share = torch.as_tensor(position - left, dtype=values.dtype, device=values.device)[None, :, None]
-    at = [torch.as_tensor(i, device=values.device) for i in (left, right)]
-    return torch.lerp(values.index_select(1, at[0]), values.index_select(1, at[1]), share)
+    if interpolation == "linear":
+        left = np.minimum(position.astype(np.int64), max(last - 1, 0))
+        taps = [(left, 1 - (position - left)), (np.minimum(left + 1, last), position - left)]
+    else:
+        if last:  # positions beyond the ends go on, as in PyTorch
+            before, after = grid < centre[0], grid > centre[-1]
+            position[before] = (grid[before] - centre[0]) / (centre[1] - centre[0])
+            position[after] = last + (grid[after] - centre[-1]) / (centre[-1] - centre[-2])
+        left = np.floor(position).astype(np.int64)
+        taps = [((left + k).clip(0, last), _cubic(np.abs(position - left - k))) for k in (-1, 0, 1, 2)]
+    out = torch.zeros((values.shape[0], len(grid), values.shape[2]), dtype=values.dtype, device=values.device)
+    for index, share in taps:
+        weight = torch.as_tensor(share, dtype=values.dtype, device=values.device)[None, :, None]
+        out += values.index_select(1, torch.as_tensor(index, device=values.device)) * weight
+    return out
+
+
+def _cubic(distance: np.ndarray) -> np.ndarray:
+    """The kernel of cubic convolution at distances of up to two cells."""
+    d = distance
+    near = ((CUBIC + 2) * d - (CUBIC + 3)) * d * d + 1
+    far = ((CUBIC * d - 5 * CUBIC) * d + 8 * CUBIC) * d - 4 * CUBIC
+    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
 
 
 def channel_statistics(layer: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:

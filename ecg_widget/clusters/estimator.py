@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ecg_widget.clusters.embedding import Normalization, channel_statistics, check_activations, embed
+from ecg_widget.clusters.embedding import Interpolation, Normalization, channel_statistics, check_activations, embed
 from ecg_widget.clusters.kmeans import BLOCK_ROWS, kmeans, squared_distances
 
 Activations = Mapping[str, xr.DataArray] | xr.DataArray
@@ -30,7 +30,7 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     n_clusters
         Number of clusters, at least 2.
-    normalization, weighted
+    normalization, weighted, interpolation
         How layers are joined, see `embed`; without effect when an embedding is given.
     max_iter, tol
         Lloyd's algorithm stops after `max_iter` iterations, or when the squared movement of all centres is at most
@@ -43,6 +43,9 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         Seed or RandomState of the starts and of the sample.
     device
         Torch device of the computation; the CPU if None.
+    any_network
+        Whether activations of another network than the fitted one may be predicted. Clusters of one network mean
+        nothing in another one's activations, even where their shapes agree.
 
     Attributes
     ----------
@@ -59,6 +62,12 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         Iterations of the start that was kept.
     layers_ : list of str
         Names of the layers, empty when an embedding without that attribute was fitted.
+    weights_, strides_ : list of float
+        Of the layers; strides in s.
+    fingerprint_ : str
+        Of the network, empty where the activations do not tell.
+    records_ : list of str
+        Names of the fitted records.
     statistics_ : dict
         For ``normalization="zscore"``: layer -> (mean, standard deviation) over the fitted records.
     n_features_in_ : int
@@ -80,22 +89,26 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         *,
         normalization: Normalization = "l2",
         weighted: bool = True,
+        interpolation: Interpolation = "linear",
         max_iter: int = 300,
         tol: float = 1e-5,
         n_init: int = 1,
         max_cells: int = 300_000,
         random_state: int | np.random.RandomState | None = None,
         device: torch.device | str | None = None,
+        any_network: bool = False,
     ) -> None:
         self.n_clusters = n_clusters
         self.normalization = normalization
         self.weighted = weighted
+        self.interpolation = interpolation
         self.max_iter = max_iter
         self.tol = tol
         self.n_init = n_init
         self.max_cells = max_cells
         self.random_state = random_state
         self.device = device
+        self.any_network = any_network
 
     def fit(self, X: Activations, y: None = None, *, init: np.ndarray | None = None) -> Self:  # noqa: ARG002
         """Find the clusters.
@@ -153,6 +166,10 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.inertia_, self.n_iter_ = best.inertia, best.n_iter
         self.tau_ = self._temperature(data, centers)
         self.layers_ = list(x.attrs.get("layers", []))
+        self.weights_ = [float(w) for w in x.attrs.get("weights", [])]
+        self.strides_ = [float(s) for s in x.attrs.get("strides", [])]
+        self.fingerprint_ = str(x.attrs.get("fingerprint", ""))
+        self.records_ = x["record"].values.astype(str).tolist() if "record" in x.coords else []
         self.n_features_in_ = x.sizes["feature"]
         return self
 
@@ -230,6 +247,7 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
                 X,
                 normalization=self.normalization,
                 weighted=self.weighted,
+                interpolation=self.interpolation,
                 statistics=self.statistics_ or None,
                 device=self.device,
             )
@@ -268,6 +286,12 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(
                 f"expected an embedding of length {self.n_features_in_} from layers {self.layers_}, got length "
                 f"{x.sizes['feature']} from {layers}; fit again, or capture the layers that were fitted"
+            )
+        fingerprint = str(x.attrs.get("fingerprint", ""))
+        if fingerprint and self.fingerprint_ and fingerprint != self.fingerprint_ and not self.any_network:
+            raise ValueError(
+                f"expected activations of the network that was fitted ({self.fingerprint_[:12]}), got those of another "
+                f"one ({fingerprint[:12]}); fit again, or set any_network=True if you mean it"
             )
         centers = torch.as_tensor(self.cluster_centers_, device=self.device)
         rows = torch.as_tensor(x.values.reshape(-1, x.sizes["feature"]), device=self.device)

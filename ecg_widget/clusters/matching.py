@@ -63,6 +63,43 @@ def match_clusters(segmentation: xr.Dataset, reference: xr.Dataset) -> np.ndarra
     return out.astype(np.uint8)
 
 
+def match_centers(centers: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Give each centre the reference centre it stands for, one to one, such that squared distances sum to the least.
+
+    Both must live in one embedding. Fits on other layers, or of other networks, have no common space: match those by
+    their overlap in time, see `match_clusters`.
+
+    Parameters
+    ----------
+    centers, reference
+        ``(cluster, feature)``, as many of each.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(cluster,)`` int64: the reference's index for each centre, a permutation.
+
+    Raises
+    ------
+    ValueError
+        Shapes that differ.
+
+    Examples
+    --------
+    >>> match_centers(np.array([[9.0], [0.2], [4.0]]), np.array([[0.0], [5.0], [10.0]])).tolist()
+    [2, 0, 1]
+    """
+    if np.shape(centers) != np.shape(reference) or np.ndim(centers) != 2:
+        raise ValueError(
+            f"expected centres (cluster, feature) of one shape, got {np.shape(centers)} and {np.shape(reference)}; "
+            "fits on other layers or with another number of clusters are matched with match_clusters"
+        )
+    a, b = np.asarray(centers, np.float64), np.asarray(reference, np.float64)
+    cost = (a**2).sum(1)[:, None] + (b**2).sum(1)[None, :] - 2 * a @ b.T
+    rows, columns = linear_sum_assignment(cost)
+    return columns[np.argsort(rows)]
+
+
 def _nearest(at: np.ndarray, centre: np.ndarray) -> np.ndarray:
     """Index of the centre nearest to each time."""
     borders = (centre[1:] + centre[:-1]) / 2
