@@ -57,6 +57,7 @@ def binder(tmp_path_factory) -> Place:
     tree, venv = checkout(home / "ecg_widget"), home / "venv"
     path = search_path(home, node=False)
     run(sys.executable, "-m", "venv", venv, cwd=home, env=environment(path))
-    place = Place(tree, venv, environment(f"{venv / 'bin'}:{path}", JUPYTER_CONFIG_DIR=str(home / "config")))
+    folders = {f"JUPYTER_{kind}_DIR": str(home / "jupyter" / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    place = Place(tree, venv, environment(f"{venv / 'bin'}:{path}", **folders))
     place.run(tree / "binder" / "postBuild")
     return place

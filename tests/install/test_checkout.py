@@ -89,7 +89,7 @@ def test_demo_answers_runs_and_stops(demo, browser):
         assert answer.status == 200
     with tab(browser) as page:
         page.goto(address)
-        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=120_000)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.locator('[data-command="runmenu:run-all"]').click()
         drawn = page.locator('[data-ecg="status"]', has_text=re.compile("8 clusters, .* % uncertain"))
