@@ -3,6 +3,8 @@
 import json
 import re
 import subprocess
+import time
+import urllib.error
 import urllib.request
 
 import pexpect
@@ -80,13 +82,24 @@ def demo(binder):
         process.kill()
 
 
+def status(address, patience_s=60):
+    """Of a GET; JupyterLab prints its address a moment before it listens there."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                return answer.status
+        except urllib.error.URLError as error:
+            if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 @pytest.mark.browser
 def test_demo_answers_runs_and_stops(demo, browser):
-    demo.expect("copy and paste one of these URLs")  # what it logs before comes before it listens
     demo.expect(r"http://\S+/lab/tree/notebooks/quickstart\.ipynb\?token=\w+")
     address = demo.match.group()
-    with urllib.request.urlopen(address, timeout=60) as answer:
-        assert answer.status == 200
+    assert status(address) == 200
     with tab(browser) as page:
         page.goto(address)
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=120_000)
