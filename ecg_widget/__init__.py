@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 from ecg_widget.activations import activations, list_layers, receptive_field
+from ecg_widget.artifacts import load_clusters, save_clusters
 from ecg_widget.clusters import TimeClusters, embed
 from ecg_widget.explanation import contributions
 from ecg_widget.explorer import Explorer
 from ecg_widget.networks import ECGNetwork, InputSpec, load_network, predict
 from ecg_widget.records import LEADS, RecordError, from_arrays, load_example, open_ecg, resample, validate_ecg
 from ecg_widget.simulate import simulate
+from ecg_widget.stored_activations import activations_from_arrays
 
 if TYPE_CHECKING:
     from ecg_widget.widget import ECGWidget, explore
@@ -31,17 +33,20 @@ __all__ = [
     "TimeClusters",
     "__version__",
     "activations",
+    "activations_from_arrays",
     "contributions",
     "embed",
     "explore",
     "from_arrays",
     "list_layers",
+    "load_clusters",
     "load_example",
     "load_network",
     "open_ecg",
     "predict",
     "receptive_field",
     "resample",
+    "save_clusters",
     "simulate",
     "validate_ecg",
 ]

@@ -13,7 +13,7 @@ from torch import nn
 
 from ecg_widget.layers import choose_layers, list_layers
 from ecg_widget.layouts import capture
-from ecg_widget.networks import as_network, inference, like_weights
+from ecg_widget.networks import as_network, inference, like_weights, output_kind, to_prediction
 from ecg_widget.receptive_fields import ReceptiveField, probe, receptive_fields
 
 __all__ = [
@@ -39,6 +39,25 @@ class Activations(dict[str, xr.DataArray]):
     def __init__(self, layers: Mapping[str, xr.DataArray], output: xr.DataArray) -> None:
         super().__init__(layers)
         self.output = output
+
+    @property
+    def name(self) -> str:
+        """Of the network, for display."""
+        return str(self.output.attrs.get("network", ""))
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the outputs; none where there is no network or no head."""
+        return tuple(self.output["target"].values.astype(str).tolist())
+
+    @property
+    def output_kind(self) -> str:
+        """``"probability"`` or ``"value"``."""
+        return output_kind(self.output.attrs.get("output", "identity"))
+
+    def to_prediction(self, values: torch.Tensor) -> torch.Tensor:
+        """Logits ``(..., target)`` to probabilities; values as they are."""
+        return to_prediction(values, self.output.attrs.get("output", "identity"))
 
 
 def receptive_field(net: nn.Module, layer: str, ds: xr.Dataset) -> ReceptiveField:

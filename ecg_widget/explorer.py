@@ -47,7 +47,8 @@ class Explorer:
     Parameters
     ----------
     net
-        An `ECGNetwork` or any ``torch.nn.Module``.
+        An `ECGNetwork` or any ``torch.nn.Module``; or `Activations` of `ds`, where there is no network: then there are
+        no contributions, and predictions only where the activations come with outputs.
     ds
         Records of the data contract; clusters are shared by all of them.
     layers
@@ -62,7 +63,7 @@ class Explorer:
     Attributes
     ----------
     choices : list of list of str
-        Layer choices in network order: each layer alone, then `layers` together.
+        Layer choices in network order: each layer alone, and `layers` together behind the deepest of them.
 
     Raises
     ------
@@ -80,7 +81,7 @@ class Explorer:
 
     def __init__(
         self,
-        net: nn.Module,
+        net: nn.Module | Activations,
         ds: xr.Dataset,
         *,
         layers: str | Sequence[str] | None = None,
@@ -89,7 +90,9 @@ class Explorer:
         batch_size: int = 64,
     ) -> None:
         validate_ecg(ds)
-        self.network = as_network(net, ds)
+        self.network = net if isinstance(net, Activations) else as_network(net, ds)
+        if isinstance(net, Activations) and not np.array_equal(net.output["record"].values, ds["record"].values):
+            raise ValueError("activations: expected those of the records of ds, in their order, got others")
         self.ds = ds
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.random_state = random_state
@@ -119,11 +122,14 @@ class Explorer:
         return choose_layers(self.network, layers)
 
     def offer(self, layers: Sequence[str]) -> bool:
-        """Add a choice of layers to `choices`; False if it is there already."""
+        """Add a choice of layers to `choices`, by its deepest layer in network order; False if it is there already."""
         names = self.check_layers(layers)
         if names in self.choices:
             return False
-        self.choices.append(names)
+        if not set(names) <= set(self._listed):
+            self.activations(names)  # raises for a layer that cannot be shown, which must not be offered
+        order = {name: i for i, name in enumerate(self._listed)}
+        self.choices = sorted([*self.choices, names], key=lambda choice: [order[name] for name in reversed(choice)])
         return True
 
     @property
@@ -142,6 +148,8 @@ class Explorer:
         layers
             Further layers that must be there.
         """
+        if isinstance(self.network, Activations):
+            return self.network
         with self._lock:
             have = self._activations
             wanted = in_network_order(self.network, [*self._listed, *layers])
@@ -303,6 +311,9 @@ class Explorer:
             "contribution_method": "",
             "contribution_note": "",
         }
+        if isinstance(self.network, Activations) or not self.network.targets:
+            out.attrs["contribution_note"] = "There is no network here whose outputs could be split among the clusters."
+            return out
         try:
             split = contributions(self.network, acts, segments, baseline=self._mean_activation(names))
         except ValueError as error:  # outputs that do not follow from the layer: everything else still holds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -30,7 +30,10 @@ _ENOUGH_BLOCKS = 3  # so many parts side by side are the blocks or stages of a n
 _runs: weakref.WeakKeyDictionary[nn.Module, tuple[tuple[str, ...], dict[str, int]]] = weakref.WeakKeyDictionary()
 
 
-def list_layers(net: nn.Module) -> list[str]:
+Layered = nn.Module | Mapping[str, object]  # a network, or the activations that are left of one
+
+
+def list_layers(net: Layered) -> list[str]:
     """Names of the layers one would look at: residual blocks or stages as they run, else all with a time axis.
 
     Blocks are found by structure, not by name: three or more composite parts with weights side by side, whose outputs
@@ -41,6 +44,7 @@ def list_layers(net: nn.Module) -> list[str]:
     ----------
     net
         An `ECGNetwork` or any ``torch.nn.Module``. It is run once on silence, in eval mode, and left as it was.
+        Activations in its place list their layers.
 
     Returns
     -------
@@ -61,6 +65,8 @@ def list_layers(net: nn.Module) -> list[str]:
     >>> list_layers(xresnet1d101())
     ['stages.0', 'stages.1', 'stages.2', 'stages.3']
     """
+    if isinstance(net, Mapping):
+        return list(net)
     module = net.module if isinstance(net, ECGNetwork) else net
     ran = _ran(net)
     found = [name for unit in _blocks(module, "", ran) for name in _hookable(module, unit, ran)]
@@ -72,13 +78,13 @@ def list_layers(net: nn.Module) -> list[str]:
     return sorted(found, key=lambda name: ran[name])
 
 
-def choose_layers(net: nn.Module, layers: str | Sequence[str] | None = None) -> list[str]:
+def choose_layers(net: Layered, layers: str | Sequence[str] | None = None) -> list[str]:
     """Layer names and presets to layer names in network order, each once.
 
     Parameters
     ----------
     net
-        An `ECGNetwork` or any ``torch.nn.Module``.
+        An `ECGNetwork` or any ``torch.nn.Module``, or activations.
     layers
         One or more names of ``net.named_modules()`` or of `PRESETS`: ``"last-three-blocks"`` (also if None),
         ``"finest"``, ``"all"``.
@@ -99,8 +105,10 @@ def choose_layers(net: nn.Module, layers: str | Sequence[str] | None = None) -> 
     >>> choose_layers(net, "last-three-blocks"), choose_layers(net, ["blocks.3", "finest"])
     (['blocks.1', 'blocks.2', 'blocks.3'], ['blocks.0', 'blocks.3'])
     """
-    module = net.module if isinstance(net, ECGNetwork) else net
-    known = {name for name, _ in module.named_modules() if name}
+    if isinstance(net, Mapping):
+        known = set(net)
+    else:
+        known = {name for name, _ in (net.module if isinstance(net, ECGNetwork) else net).named_modules() if name}
     wanted = [PRESETS[0]] if layers is None else [layers] if isinstance(layers, str) else list(layers)
     names: list[str] = []
     for name in wanted:
@@ -111,15 +119,15 @@ def choose_layers(net: nn.Module, layers: str | Sequence[str] | None = None) -> 
             names += {"finest": listed[:1], "all": listed}.get(name, listed[-DEFAULT_BLOCKS:])
         else:
             raise ValueError(
-                f"layers: expected names of list_layers(net), got {name!r}; this network has {list_layers(net)}, and "
-                f"{list(PRESETS)} name choices of them"
+                f"layers: expected one or more of {list_layers(net)}, another layer of the network, or one of "
+                f"{list(PRESETS)}; got {name!r}"
             )
     if not names:
         raise ValueError(f"layers: expected one or more of {list_layers(net)} or of {list(PRESETS)}, got no layer")
     return in_network_order(net, names)
 
 
-def in_network_order(net: nn.Module, layers: Sequence[str]) -> list[str]:
+def in_network_order(net: Layered, layers: Sequence[str]) -> list[str]:
     """The same names as the network runs them, each once; names that it does not run come last.
 
     Examples
@@ -128,7 +136,7 @@ def in_network_order(net: nn.Module, layers: Sequence[str]) -> list[str]:
     >>> in_network_order(ecg.load_network(), ["blocks", "blocks.3", "stem", "blocks.0"])
     ['stem', 'blocks.0', 'blocks.3', 'blocks']
     """
-    ran = _ran(net)
+    ran = {name: i for i, name in enumerate(net)} if isinstance(net, Mapping) else _ran(net)
     return sorted(dict.fromkeys(layers), key=lambda name: ran.get(name, len(ran)))
 
 

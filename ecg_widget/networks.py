@@ -30,7 +30,9 @@ __all__ = [
     "inference",
     "like_weights",
     "load_network",
+    "output_kind",
     "predict",
+    "to_prediction",
 ]
 
 _BUNDLED = Path(__file__).parent / "weights" / "ptbxl_resnet1d.safetensors"
@@ -144,14 +146,12 @@ class ECGNetwork(nn.Module):
 
     def to_prediction(self, values: Tensor) -> Tensor:
         """Logits ``(..., target)`` to probabilities; values as they are where `output` is ``"identity"``."""
-        if self.output == "sigmoid":
-            return values.sigmoid()
-        return values.softmax(dim=-1) if self.output == "softmax" else values
+        return to_prediction(values, self.output)
 
     @property
     def output_kind(self) -> str:
         """``"probability"`` or ``"value"``."""
-        return "value" if self.output == "identity" else "probability"
+        return output_kind(self.output)
 
     def prepare(self, ds: xr.Dataset) -> Prepared:
         """Bring a recording to what this network reads; see `ecg_widget.preparation.prepare`."""
@@ -341,6 +341,24 @@ def predict(
         "prediction",
         {"output": network.output_kind, "network": network.name},
     )
+
+
+def to_prediction(values: Tensor, output: str) -> Tensor:
+    """Logits ``(..., target)`` to probabilities by ``"sigmoid"`` or ``"softmax"``; as they are by ``"identity"``.
+
+    Examples
+    --------
+    >>> to_prediction(torch.zeros(1, 2), "softmax")
+    tensor([[0.5000, 0.5000]])
+    """
+    if output == "sigmoid":
+        return values.sigmoid()
+    return values.softmax(dim=-1) if output == "softmax" else values
+
+
+def output_kind(output: str) -> str:
+    """``"probability"`` or ``"value"``, what `to_prediction` gives."""
+    return "value" if output == "identity" else "probability"
 
 
 def _check_leads(module: nn.Module, n_leads: int) -> None:

@@ -15,6 +15,7 @@ import traitlets as t
 import xarray as xr
 from torch import nn
 
+from ecg_widget.activations import Activations
 from ecg_widget.explorer import ANCHOR, N_CLUSTERS, Explorer
 from ecg_widget.lifetime import close_on_rerun, forget
 from ecg_widget.wire import encode, quantise
@@ -108,7 +109,7 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         chosen = {
             "layers": explorer.default_layers,
             "record": str(explorer.ds["record"].values[0]),
-            "target": explorer.network.targets[0],
+            "target": next(iter(explorer.network.targets), ""),
             **traits,
         }
         super().__init__(**chosen)
@@ -140,7 +141,11 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     @t.validate("record", "target")
     def _valid_name(self, proposal: Any) -> str:
         name = proposal.trait.name
-        known = self.explorer.ds["record"].values.astype(str) if name == "record" else self.explorer.network.targets
+        known = (
+            self.explorer.ds["record"].values.astype(str)
+            if name == "record"
+            else self.explorer.network.targets or ("",)
+        )
         if proposal.value not in set(known):
             raise t.TraitError(f"{name}: expected one of {list(known)[:8]}, got {proposal.value!r}")
         return str(proposal.value)
@@ -181,9 +186,11 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
 
 
 def explore(
-    net: nn.Module,
-    ds: xr.Dataset,
+    net: nn.Module | None = None,
+    ds: xr.Dataset | None = None,
     *,
+    ecg: xr.Dataset | None = None,
+    activations: Activations | None = None,
     layers: str | Sequence[str] | None = None,
     n_clusters: int = ANCHOR,
     threshold: float | None = None,
@@ -198,10 +205,12 @@ def explore(
     ----------
     net
         An `ECGNetwork`, or any ``torch.nn.Module`` that takes ``(record, lead, time)``.
-    ds
-        Records of the data contract; clusters are shared by all of them.
+    ds, ecg
+        Records of the data contract, under either name; clusters are shared by all of them.
+    activations
+        In place of `net`: activations of these records, see `ecg_widget.activations_from_arrays`.
     layers
-        Layers to cluster; the last three residual blocks if None.
+        Layers to cluster, or ``"last-three-blocks"`` (if None), ``"finest"``, ``"all"``.
     n_clusters
         2 to 20.
     threshold
@@ -222,6 +231,8 @@ def explore(
     ------
     ValueError
         Records that do not fit the data contract or the network; a layer that does not exist.
+    TypeError
+        No records or two sets of them; no network and no activations, or both.
     traitlets.TraitError
         A number of clusters, threshold, record or target out of range.
 
@@ -233,7 +244,14 @@ def explore(
     (('cell',), 6, '')
     >>> w.close()
     """
-    explorer = Explorer(net, ds, layers=layers, device=device, random_state=random_state)
+    source = [part for part in (net, activations) if part is not None]
+    records = [part for part in (ds, ecg) if part is not None]
+    if len(source) != 1 or len(records) != 1:
+        raise TypeError(
+            f"explore: expected a network or activations, and one set of records, got {len(source)} and "
+            f"{len(records)}; call explore(net, ds) or explore(ecg=ds, activations=...)"
+        )
+    explorer = Explorer(source[0], records[0], layers=layers, device=device, random_state=random_state)
     given = {"threshold": threshold, "record": record, "target": target}
     widget = ECGWidget(explorer, n_clusters=n_clusters, **{k: v for k, v in given.items() if v is not None})
     close_on_rerun(widget)

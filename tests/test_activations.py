@@ -106,7 +106,7 @@ def test_hooks_are_removed_when_the_network_fails():
 
 
 def test_bad_layers(net, ds):
-    with pytest.raises(ValueError, match=r"expected names of list_layers\(net\), got 'blocks.99'"):
+    with pytest.raises(ValueError, match=r"layers: expected one or more of \['blocks.0'.*got 'blocks.99'"):
         ecg.activations(net, ds, ["blocks.99"])
     with pytest.raises(ValueError, match=r"layer 'head': expected an output \(record, channel, cell\)"):
         ecg.activations(Odd(), ds, ["head"])
