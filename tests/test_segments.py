@@ -268,3 +268,44 @@ def test_interpolation_keeps_constants_and_lines(coarse, fine):
 def test_an_unknown_grid_is_refused():
     with pytest.raises(ValueError, match="grid: expected 'true' or 'half-pixel', got 'nave'"):
         ecg.activations(ecg.load_network(), ecg.simulate(1), grid="nave")
+
+
+# ---- What must hold of every fit
+
+
+@given(st.integers(2, 6), st.integers(1, 5), st.integers(0, 10_000), st.sampled_from(["l2", None]), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_identities_of_every_fit(k, channels, seed, normalization, weighted):
+    rng = np.random.default_rng(seed)
+
+    def layer(cells, n_channels, stride):
+        values = rng.normal(size=(3, cells, n_channels)).astype(np.float32) * (rng.random((3, cells, 1)) > 0.1)
+        return xr.DataArray(
+            values,
+            dims=("record", "cell", "channel"),
+            coords={
+                "record": ["a", "b", "c"],
+                "centre": ("cell", np.arange(cells) * stride),
+                "valid": (("record", "cell"), rng.random((3, cells)) > 0.2),
+            },
+        )
+
+    acts = {"fine": layer(30, channels + 1, 0.04), "coarse": layer(10, channels, 0.12)}
+    tc = ecg.TimeClusters(k, normalization=normalization, weighted=weighted, random_state=seed).fit(acts)
+    x, q, s = cl.embed(acts, normalization=normalization, weighted=weighted), tc.predict_proba(acts), tc.predict(acts)
+    valid = s["valid"].values
+    assert np.isfinite(x.values).all()
+    if normalization == "l2":
+        weights = np.square(x.attrs["weights"]).sum()
+        assert float((x**2).sum("feature").max()) <= weights * (1 + 1e-5)  # less only where a layer is all zero
+    np.testing.assert_allclose(q.values[valid].sum(-1), 1, atol=1e-5)
+    entropy = s["entropy"].values[valid]
+    assert ((entropy >= 0) & (entropy <= 1)).all()
+    distance = ((x.values[valid][:, None].astype(float) - tc.cluster_centers_.astype(float)) ** 2).sum(-1)
+    chosen = distance[np.arange(len(distance)), s["cluster"].values[valid]]
+    np.testing.assert_allclose(chosen, distance.min(1), atol=1e-4)
+    np.testing.assert_allclose(s["proportion"].sum("cluster").values[valid.any(1)], 1, atol=1e-5)
+    assert (s["cluster"].values[~valid] == -1).all()
+    assert tc.tau_ > 0
+    tc.tau_ = 1e-12
+    assert float(np.nanmedian(tc.predict(acts)["entropy"].values)) < 1e-6  # argmin; ties of all-zero cells stay
