@@ -119,7 +119,7 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         self._update()
         if "threshold" not in traits and self.result is not None and bool(self.result["valid"].any()):
             entropy = self.result["entropy"].values
-            self.threshold = float(np.ceil(np.nanquantile(entropy, 1 - UNCERTAIN_SHARE) * 100) / 100)
+            self.threshold = round(float(np.ceil(np.nanquantile(entropy, 1 - UNCERTAIN_SHARE) * 100)) / 100, 2)
 
     @t.validate("layers")
     def _valid_layers(self, proposal: Any) -> list[str]:
