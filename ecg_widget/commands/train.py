@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--teacher", action="append", default=[], metavar="NETWORK", help=f"learn from it: {_NETWORK}")
     parser.add_argument("--compare", action="append", default=[], metavar="NETWORK", help="score it only; as --teacher")
     parser.add_argument("--soft", type=float, default=0.7, help="share of the teachers beside labels; default: 0.7")
-    parser.add_argument("--train-folds", type=_folds, default="1-8", metavar="FOLDS", help="default: 1-8")
-    parser.add_argument("--validation-folds", type=_folds, default="9", metavar="FOLDS", help="default: 9")
+    parser.add_argument("--train-folds", type=fold_list, default="1-8", metavar="FOLDS", help="default: 1-8")
+    parser.add_argument("--validation-folds", type=fold_list, default="9", metavar="FOLDS", help="default: 9")
     parser.add_argument("--epochs", type=int, default=60, help="passes over the records; default: %(default)s")
     parser.add_argument("--minutes", type=float, help="bound on the training time; default: none")
     parser.add_argument("--seed", type=int, default=0, help="of start values, order, augmentation; default: 0")
@@ -65,8 +65,8 @@ def run(options: argparse.Namespace) -> int:
     torch.set_num_threads(options.threads)
     schedule = Schedule(epochs=options.epochs, minutes=options.minutes, soft=options.soft, seed=options.seed)
     augmentation = Augmentation()
-    teachers = [_network(text) for text in options.teacher]
-    others = [_network(text) for text in options.compare]
+    teachers = [named_network(text) for text in options.teacher]
+    others = [named_network(text) for text in options.compare]
     learn = _read(options, options.train_folds)
     targets = [str(t) for t in learn["target"].values]
     with torch.random.fork_rng(devices=[]):
@@ -158,7 +158,8 @@ def _read(options: argparse.Namespace, folds: Sequence[int]) -> xr.Dataset:
     return ds.isel(record=has_class).assign_attrs(without_class=int((~has_class).sum()))
 
 
-def _network(text: str) -> ECGNetwork:
+def named_network(text: str) -> ECGNetwork:
+    """Load what ``FILE.safetensors`` or ``FILE.py:NAME`` names; Python files are run."""
     from ecg_widget.networks import ECGNetwork, load_network  # noqa: PLC0415
 
     if text.endswith(".safetensors"):
@@ -226,7 +227,8 @@ def _progress(epoch: int, loss: float) -> None:
     _say(f"epoch {epoch}: loss {loss:.4f}", flush=True)
 
 
-def _folds(text: str) -> list[int]:
+def fold_list(text: str) -> list[int]:
+    """Folds such as ``1-8`` or ``1,3,5``, ascending."""
     folds: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")

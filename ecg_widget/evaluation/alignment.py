@@ -174,9 +174,12 @@ def scores(table: np.ndarray, expected: float | None = None) -> dict[str, float]
     h_cluster, h_truth = float(entropy(table.sum(axis=1))), float(entropy(table.sum(axis=0)))
     chance = float(expected_mutual_information(table, n)) if expected is None else expected
     mean = (h_cluster + h_truth) / 2
-    same = h_cluster == h_truth == 0
+    filled = table > 0
+    same = bool((filled.sum(axis=0) == 1).all() and (filled.sum(axis=1) == 1).all())
+    # As in scikit-learn: chance may equal the mean entropy where each cell is a cluster of its own.
+    above = float(np.copysign(max(abs(mean - chance), np.finfo(float).eps), mean - chance))
     return {
-        "ami": 1.0 if same else (mutual - chance) / (mean - chance) if mean != chance else 0.0,
+        "ami": 1.0 if same else (mutual - chance) / above,
         "nmi": 1.0 if same else mutual / mean,
         "homogeneity": mutual / h_truth if h_truth else 1.0,
         "completeness": mutual / h_cluster if h_cluster else 1.0,

@@ -52,7 +52,7 @@ def fidelity(
     *,
     layers: Layers = None,
     clusters: TimeClusters | None = None,
-    cells_per_record: int = 256,
+    cells_per_record: int = 100,
     n_trees: int = N_TREES,
     min_samples_leaf: int = MIN_SAMPLES_LEAF,
     measured: bool = True,
@@ -189,7 +189,8 @@ class _Study:
                 continue
             dead = ~next(iter(grid.values()))["valid"].values.any(axis=1)
             if dead.any():
-                raise ValueError(f"record {out['record'][dead][0]!r}: expected valid samples, got none; leave it out")
+                name = str(out["record"][dead][0])
+                raise ValueError(f"record {name!r}: expected valid samples, got none; leave it out")
             out["names"], out["pooled"] = np.array(list(acts)), pooled(acts)
             out["output"] = net.to_prediction(torch.as_tensor(acts.output.values)).numpy()
             if "label" in ds and set(net.targets) <= set(ds["target"].values.tolist()):
@@ -203,6 +204,8 @@ class _Study:
             sample = {k: np.concatenate([b[f"{name}-{k}"] for b in about])[learn] for k in ("values", "valid")}
             sample["channels"] = about[0][f"{name}-channels"]
             clusters = clone(self.clusters).set_params(random_state=self.seed)
+            if name == "random":
+                clusters.set_params(n_init=1)  # nothing to be found there: more starts only cost time
             found, drawn = fit_centres(sample, about[0]["names"].tolist(), clusters)
             out |= {f"{name}-{key}": value for key, value in found.items()}
             if name == "network":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -57,6 +58,7 @@ def read(
     sampling_rate: int = 100,
     folds: Iterable[int] | None = None,
     missing: str = "error",
+    part: slice | None = None,
 ) -> xr.Dataset:
     """Read the records of some folds.
 
@@ -72,6 +74,8 @@ def read(
         Of ``strat_fold``, 1 to 10; None: all.
     missing
         What becomes of records of the table whose files are absent: ``"error"``, or ``"drop"`` for a partial copy.
+    part
+        Which of these records, in the order of the table, to read: a corpus can be read piece by piece. None: all.
 
     Returns
     -------
@@ -87,6 +91,47 @@ def read(
     ValueError
         Another rate, fold or `missing`.
     """
+    rows, absent = _listed(path, sampling_rate, folds, missing)
+    headers, patients, in_folds, labels = zip(*rows[part or slice(None)], strict=True)
+    ds = _signals(headers, leads, units)
+    return ds.assign(
+        label=(("record", "target"), np.asarray(labels, bool)),
+    ).assign_coords(
+        target=("target", list(SUPERCLASSES)),
+        patient=("record", list(patients)),
+        fold=("record", np.asarray(in_folds, np.int8)),
+    ).assign_attrs(missing=absent)  # fmt: skip
+
+
+def count(
+    path: Path, *, sampling_rate: int = 100, folds: Iterable[int] | None = None, missing: str = "error"
+) -> dict[int, int]:
+    """Records that `read` would find, by fold.
+
+    Parameters
+    ----------
+    path, sampling_rate, folds, missing
+        As for `read`.
+
+    Returns
+    -------
+    dict
+        Fold -> number of records, of folds that have any.
+
+    Raises
+    ------
+    RecordError, ValueError
+        As `read`, for what the tables tell.
+    """
+    rows, _ = _listed(path, sampling_rate, folds, missing)
+    return dict(sorted(Counter(fold for _, _, fold, _ in rows).items()))
+
+
+_Row = tuple[Path, str, int, list[bool]]
+
+
+def _listed(path: Path, sampling_rate: int, folds: Iterable[int] | None, missing: str) -> tuple[list[_Row], int]:
+    """Header, patient, fold and classes of each record, and how many are absent."""
     if sampling_rate not in _FILES:
         raise ValueError(f"sampling_rate: expected 100 or 500 Hz, got {sampling_rate!r}; resample() gives other rates")
     if missing not in ("error", "drop"):
@@ -96,7 +141,7 @@ def read(
         raise ValueError(f"folds: expected numbers from 1 to 10, got {sorted(wanted)}")
     classes = _diagnostic_classes(path)
     column, pattern = _FILES[sampling_rate]
-    rows: list[tuple[Path, str, int, list[bool]]] = []
+    rows: list[_Row] = []
     absent: list[str] = []
     for number, row in enumerate(_rows(path, _DATABASE), start=2):
         where = f"{_DATABASE}: line {number}"  # of the table, counting a row as one
@@ -119,15 +164,7 @@ def read(
         )
     if not rows:
         raise RecordError(f"{path.name}: expected records of folds {sorted(wanted)} at {sampling_rate} Hz, got none")
-    headers, patients, in_folds, labels = zip(*rows, strict=True)
-    ds = _signals(headers, leads, units)
-    return ds.assign(
-        label=(("record", "target"), np.asarray(labels, bool)),
-    ).assign_coords(
-        target=("target", list(SUPERCLASSES)),
-        patient=("record", list(patients)),
-        fold=("record", np.asarray(in_folds, np.int8)),
-    ).assign_attrs(missing=len(absent))  # fmt: skip
+    return rows, len(absent)
 
 
 def _signals(headers: Sequence[Path], leads: Sequence[str] | None, units: str | None) -> xr.Dataset:
