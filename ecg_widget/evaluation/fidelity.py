@@ -189,7 +189,8 @@ class _Study:
                 continue
             dead = ~next(iter(grid.values()))["valid"].values.any(axis=1)
             if dead.any():
-                raise ValueError(f"record {str(out['record'][dead][0])!r}: expected valid samples, got none; leave it out")
+                first = str(out["record"][dead][0])
+                raise ValueError(f"record {first!r}: expected valid samples, got none; leave it out")
             out["names"], out["pooled"] = np.array(list(acts)), pooled(acts)
             out["output"] = net.to_prediction(torch.as_tensor(acts.output.values)).numpy()
             if "label" in ds and set(net.targets) <= set(ds["target"].values.tolist()):
