@@ -25,7 +25,6 @@ from ecg_widget.records import validate_ecg
 N_CLUSTERS = (2, 20)  # range of the slider: above 20, colours cannot be told apart
 ANCHOR = 8  # slots (colours) of every other number of clusters are matched, step by step, to those of this one
 FIT_CELLS = 30_000  # cells a live fit uses at most: a slider must answer while it moves
-LIVE_STARTS = 3  # of k-means, for other numbers of clusters than ANCHOR, of which up to 18 are on the way to one
 MATCH_RECORDS = 64  # records on which clusters of two fits are matched
 CACHE_BYTES = 1 << 29  # embeddings kept; the least recently used go first
 
@@ -275,10 +274,7 @@ class Explorer:
         if (names, k) not in self._fits:
             x = self.embedding(names)
             self.on_progress(f"finding {k} clusters in {_count(int(x['valid'].sum()), 'cell')}")
-            starts = TimeClusters().n_init if k == ANCHOR else LIVE_STARTS
-            clusters = TimeClusters(
-                k, n_init=starts, max_cells=FIT_CELLS, random_state=self.random_state, device=self.device
-            ).fit(x)
+            clusters = TimeClusters(k, max_cells=FIT_CELLS, random_state=self.random_state, device=self.device).fit(x)
             every = -(-x.sizes["record"] // MATCH_RECORDS)
             sample = clusters.predict(x.isel(record=slice(None, None, every)))
             slots = np.arange(k, dtype=np.uint8) if reference is None else match_clusters(sample, reference.sample)

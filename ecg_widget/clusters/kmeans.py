@@ -15,10 +15,6 @@ LEAST_TILES = (
     32  # products done at once: of fewer, a library cuts each among threads, and its bits depend on their number
 )
 
-DRAFT_ROWS = 4_096  # rows of a trial run: enough to tell good starts from poor ones
-DRAFT_ITERATIONS = 20
-JUDGED_ROWS = 8_192  # rows on which trial runs are compared
-
 
 @dataclass(frozen=True)
 class KMeansResult:
@@ -114,50 +110,6 @@ def kmeans_plus_plus(x: torch.Tensor, n_clusters: int, rng: np.random.RandomStat
         chosen.append(int(candidates[best]))
         nearest = lower[:, best]
     return x[chosen].clone()
-
-
-def best_start(x: torch.Tensor, n_clusters: int, n_init: int, rng: np.random.RandomState) -> torch.Tensor:
-    """Choose starting centres by trial runs on a few thousand rows each, every one from its own k-means++ start.
-
-    Lloyd's algorithm ends in one of several optima, and which one decides what a picture shows. Ten trial runs on 4,096
-    rows take half the time of one run on 30,000 and lead to the same good optimum nearly always, whatever the seed. The
-    centres of the trial with the least sum of squared distances over the same 8,192 rows win.
-
-    Parameters
-    ----------
-    x
-        ``(row, feature)``.
-    n_clusters
-        At most the number of rows.
-    n_init
-        Number of trials.
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    torch.Tensor
-        ``(cluster, feature)``.
-
-    Examples
-    --------
-    >>> x = torch.tensor([[0.0], [0.1], [5.0], [5.1], [9.0]])
-    >>> best_start(x, 3, 5, np.random.RandomState(0)).sort(0).values.flatten().round(decimals=2).tolist()
-    [0.05, 5.05, 9.0]
-    """
-    judged = x[:: -(-len(x) // JUDGED_ROWS)]
-    best: tuple[float, torch.Tensor] | None = None
-    for _ in range(n_init):
-        rows = x
-        if len(x) > max(DRAFT_ROWS, n_clusters):
-            drawn = rng.permutation(len(x))[: max(DRAFT_ROWS, n_clusters)]
-            rows = x[torch.as_tensor(np.sort(drawn), device=x.device)]
-        trial = kmeans(rows, n_clusters, max_iter=DRAFT_ITERATIONS, tol=1e-4, rng=rng).centers
-        inertia = float(assign(judged, trial)[1].sum(dtype=torch.float64))
-        if best is None or inertia < best[0]:
-            best = inertia, trial
-    assert best is not None
-    return best[1]
 
 
 def assign(x: torch.Tensor, centers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
