@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 import ecg_widget as ecg
+from ecg_widget.commands.evaluate.settings import CLUSTERS, STARTS
 from ecg_widget.evaluation import alignment, cell_landmarks, delineate, intervals
 from ecg_widget.evaluation.alignment import counts, scores, shift, signal_segmentation
 from ecg_widget.evaluation.boundaries import boundary_counts, match
@@ -241,10 +242,11 @@ def test_intervals_of_a_known_rhythm(ds):
 
 @pytest.mark.real_data
 def test_the_shipped_network_sees_waves_better_than_the_raw_signal(shared_data):
-    """The setting of the README: last three blocks, default K; the same as for fidelity."""
+    """The setting of `ecg-widget evaluate`, the same as for fidelity."""
     ds = ecg.open_ecg(shared_data / "ludb")
     acts = ecg.activations(ecg.load_network(), ds)
-    result = alignment(ecg.TimeClusters(random_state=0).fit_predict(acts), ds, n_shifts=100, n_bootstrap=200)
+    clusters = ecg.TimeClusters(CLUSTERS, n_init=STARTS, random_state=0)
+    result = alignment(clusters.fit_predict(acts), ds, n_shifts=100, n_bootstrap=200)
     assert float(result["ratio"]) >= 1.8
     assert value(result, "z") > 20
     assert value(result, "ami") > 0.3
