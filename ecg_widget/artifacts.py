@@ -122,6 +122,17 @@ def load_clusters(
         No such file.
     ValueError
         Not such a file, or one whose parts do not fit together; a network other than the fitted one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import ecg_widget as ecg
+    >>> net, ds = ecg.load_network(), ecg.simulate(2)
+    >>> acts = ecg.activations(net, ds)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_clusters(f"{folder}/fit.safetensors", ecg.TimeClusters(3, random_state=0).fit(acts), network=net)
+    ...     load_clusters(f"{folder}/fit.safetensors", net).predict(acts).sizes["cluster"]
+    3
     """
     from safetensors import SafetensorError, safe_open  # noqa: PLC0415  (clusters are found without it)
 
