@@ -15,7 +15,7 @@ import xarray as xr
 from torch import nn
 
 from ecg_widget.activations import Activations, activations
-from ecg_widget.clusters import TimeClusters, embed, match_clusters
+from ecg_widget.clusters import DEFAULT_CLUSTERS, TimeClusters, embed, match_clusters
 from ecg_widget.clusters.embedding import channel_statistics
 from ecg_widget.explanation import contributions
 from ecg_widget.layers import choose_layers, in_network_order, list_layers
@@ -23,7 +23,7 @@ from ecg_widget.networks import as_network
 from ecg_widget.records import validate_ecg
 
 N_CLUSTERS = (2, 20)  # range of the slider: above 20, colours cannot be told apart
-ANCHOR = 8  # slots (colours) of every other number of clusters are matched, step by step, to those of this one
+ANCHOR = DEFAULT_CLUSTERS  # slots (colours) of every other number are matched, step by step, to those of this one
 FIT_CELLS = 30_000  # cells a live fit uses at most: a slider must answer while it moves
 MATCH_RECORDS = 64  # records on which clusters of two fits are matched
 CACHE_BYTES = 1 << 29  # embeddings kept; the least recently used go first
@@ -175,8 +175,8 @@ class Explorer:
     def fit(self, layers: Sequence[str], n_clusters: int) -> Fit:
         """Clusters for one choice; deterministic, whatever was looked at before.
 
-        Slots are matched along a fixed path: 8 clusters of `default_layers` are the anchor, 8 clusters of other layers
-        are matched to it, and every other number to its neighbour towards 8.
+        Slots are matched along a fixed path: `ANCHOR` clusters of `default_layers` first, as many of other layers are
+        matched to those, and every other number starts from its neighbour towards `ANCHOR` and is matched to it.
         """
         names = tuple(self.check_layers(layers))
         low, high = N_CLUSTERS
@@ -200,7 +200,7 @@ class Explorer:
             found = self._fit(names, anchor, reference)
             step = 1 if n_clusters >= anchor else -1
             for k in range(anchor + step, int(n_clusters) + step, step):
-                found = self._fit(names, k, found)
+                found = self._fit(names, k, found, found.clusters.cluster_centers_)
             return found
 
     def segmentation(self, layers: Sequence[str] | None = None, n_clusters: int = ANCHOR) -> xr.Dataset:
@@ -267,14 +267,15 @@ class Explorer:
         return names.index(record)
 
     def _anchor(self, names: tuple[str, ...]) -> int:
-        """8, or as many as a very short recording has cells."""
+        """`ANCHOR`, or as many as a very short recording has cells."""
         return max(N_CLUSTERS[0], min(ANCHOR, int(self.embedding(names)["valid"].sum())))
 
-    def _fit(self, names: tuple[str, ...], k: int, reference: Fit | None) -> Fit:
+    def _fit(self, names: tuple[str, ...], k: int, reference: Fit | None, init: np.ndarray | None = None) -> Fit:
         if (names, k) not in self._fits:
             x = self.embedding(names)
             self.on_progress(f"finding {k} clusters in {_count(int(x['valid'].sum()), 'cell')}")
-            clusters = TimeClusters(k, max_cells=FIT_CELLS, random_state=self.random_state, device=self.device).fit(x)
+            clusters = TimeClusters(k, max_cells=FIT_CELLS, random_state=self.random_state, device=self.device)
+            clusters.fit(x, init=init)
             every = -(-x.sizes["record"] // MATCH_RECORDS)
             sample = clusters.predict(x.isel(record=slice(None, None, every)))
             slots = np.arange(k, dtype=np.uint8) if reference is None else match_clusters(sample, reference.sample)

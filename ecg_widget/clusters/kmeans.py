@@ -1,11 +1,10 @@
-"""k-means on the device of the data, block by block so that memory stays bounded."""
+"""Lloyd's algorithm on the device of the data, block by block so that memory stays bounded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch.nn import functional
 
@@ -78,40 +77,6 @@ def _tiles(x: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
         yield slice(start, start + len(block)), filled.reshape(-1, TILE_ROWS, x.shape[1])
 
 
-def kmeans_plus_plus(x: torch.Tensor, n_clusters: int, rng: np.random.RandomState) -> torch.Tensor:
-    """Choose starting centres far apart: greedy k-means++ (Arthur and Vassilvitskii 2007).
-
-    Each next centre is the best of ``2 + int(log(n_clusters))`` candidates drawn with probability proportional to the
-    squared distance to the centres so far, the rule of scikit-learn.
-
-    Parameters
-    ----------
-    x
-        ``(row, feature)``.
-    n_clusters
-        Number of centres, at most the number of rows.
-    rng
-        Source of randomness; the draws are made on the CPU, so that a seed means the same on every device.
-
-    Returns
-    -------
-    torch.Tensor
-        ``(cluster, feature)``: rows of `x`.
-    """
-    trials = 2 + int(np.log(n_clusters))
-    chosen = [int(rng.randint(len(x)))]
-    nearest = squared_distances(x, x[chosen]).squeeze(1)
-    for _ in range(1, n_clusters):
-        cumulative = nearest.double().cumsum(0)
-        draws = torch.as_tensor(rng.uniform(size=trials), device=x.device) * cumulative[-1]
-        candidates = torch.searchsorted(cumulative, draws, right=True).clamp_(max=len(x) - 1)
-        lower = torch.minimum(nearest[:, None], squared_distances(x, x[candidates]))
-        best = int(lower.sum(0, dtype=torch.float64).argmin())
-        chosen.append(int(candidates[best]))
-        nearest = lower[:, best]
-    return x[chosen].clone()
-
-
 def assign(x: torch.Tensor, centers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Nearest centre of each row and the squared distance to it.
 
@@ -133,12 +98,10 @@ def assign(x: torch.Tensor, centers: torch.Tensor) -> tuple[torch.Tensor, torch.
 
 def kmeans(
     x: torch.Tensor,
-    n_clusters: int,
+    init: torch.Tensor,
     *,
-    init: torch.Tensor | None = None,
     max_iter: int = 300,
     tol: float = 1e-5,
-    rng: np.random.RandomState | None = None,
 ) -> KMeansResult:
     """Lloyd's algorithm with scikit-learn's stopping rule and empty-cluster rule.
 
@@ -146,16 +109,12 @@ def kmeans(
     ----------
     x
         ``(row, feature)``, floating, finite.
-    n_clusters
-        At least 1, at most the number of rows.
     init
-        ``(cluster, feature)`` starting centres; k-means++ if None.
+        ``(cluster, feature)`` starting centres, at most as many as rows.
     max_iter
         Most iterations.
     tol
         Stop when the squared movement of all centres is at most `tol` times the mean variance of the features.
-    rng
-        Source of randomness for k-means++; a fixed seed 0 if None.
 
     Returns
     -------
@@ -163,14 +122,13 @@ def kmeans(
 
     Examples
     --------
-    >>> result = kmeans(torch.tensor([[0.0], [0.1], [5.0], [5.1]]), 2)
+    >>> result = kmeans(torch.tensor([[0.0], [0.1], [5.0], [5.1]]), torch.tensor([[0.0], [1.0]]))
     >>> sorted(round(float(c), 2) for c in result.centers), round(result.inertia, 3)
     ([0.05, 5.05], 0.01)
     """
     mean = x.mean(0)
     x = x - mean  # distances of centred data lose fewer digits
-    rng = np.random.RandomState(0) if rng is None else rng
-    centers = kmeans_plus_plus(x, n_clusters, rng) if init is None else init.to(x) - mean
+    centers = init.to(x) - mean
     limit = tol * float(x.var(0, correction=0).mean())
     labels, distance = assign(x, centers)
     converged = False

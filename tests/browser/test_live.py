@@ -69,7 +69,7 @@ def agree(notebook, view=0):
 
 
 RESET = """
-w.layers, w.n_clusters, w.target = w.explorer.default_layers, 8, "NORM"
+w.layers, w.n_clusters, w.target = w.explorer.default_layers, 10, "NORM"
 w.threshold = first_threshold = globals().get("first_threshold", w.threshold)
 1"""
 
@@ -89,7 +89,7 @@ def live(one_notebook):
     """The widget as it is first shown; nothing may have been logged as an error when a test ends."""
     one_notebook.wait_for_status("^\\d+ clusters")
     one_notebook.python(RESET)
-    one_notebook.wait_for_status(r"^8 clusters, \d+ % uncertain, NORM.*blocks\.1 \+ blocks\.2 \+ blocks\.3")
+    one_notebook.wait_for_status(r"^10 clusters, \d+ % uncertain, NORM.*blocks\.1 \+ blocks\.2 \+ blocks\.3")
     one_notebook.sent.clear()
     one_notebook.received.clear()
     yield one_notebook
@@ -101,7 +101,7 @@ def test_quickstart_runs(lab, open_notebook):
     shutil.copy(NOTEBOOKS / "quickstart.ipynb", lab.root / "quickstart.ipynb")
     notebook = open_notebook("quickstart.ipynb")
     assert notebook.run_all() == []
-    notebook.wait_for_status("8 clusters, .* % uncertain")
+    notebook.wait_for_status("10 clusters, .* % uncertain")
     assert agree(notebook)["layers"] == ["blocks.1", "blocks.2", "blocks.3"]
 
 
@@ -239,7 +239,7 @@ def test_two_views_stay_in_step(lab, open_notebook):
     notebook = open_notebook(lab.write("two.ipynb", SETUP, SHOW, "w"), height=1900)
     assert notebook.run_all() == []
     for view in (0, 1):
-        notebook.wait_for_status("^8 clusters", view)
+        notebook.wait_for_status("^10 clusters", view)
     notebook.control("clusters", 0).focus()
     notebook.page.keyboard.press("ArrowRight")
     for view in (0, 1):
@@ -259,7 +259,7 @@ def test_records_and_targets_are_selected(lab, open_notebook):
         )
     )
     assert notebook.run_all() == []
-    notebook.wait_for_status("^8 clusters")
+    notebook.wait_for_status("^10 clusters")
     pixels = notebook.pixels()
     names = notebook.python("w.choices['records']")
     notebook.control("record").select_option(index=2)
@@ -277,7 +277,7 @@ def test_records_and_targets_are_selected(lab, open_notebook):
 def test_running_the_cell_again_frees_the_old_widget(live):
     for _ in range(20):
         live.run_cell(1)
-    live.wait_for_status("^8 clusters")
+    live.wait_for_status("^10 clusters")
     alive = live.python(
         "import gc, ipywidgets, ecg_widget.widget as ew\n"
         "gc.collect()\n"
@@ -293,7 +293,7 @@ def test_gaps_are_drawn_as_breaks_and_masked(lab, open_notebook):
     cell = "ds['signal'].values[:, :, 4000:6000] = float('nan')"
     notebook = open_notebook(lab.write("gap.ipynb", SETUP, cell, SHOW))
     assert notebook.run_all() == []
-    notebook.wait_for_status("^8 clusters")
+    notebook.wait_for_status("^10 clusters")
     facts = agree(notebook)
     assert facts["n"] == pytest.approx(0.8 * facts["cells"], abs=2)
     SHOTS.mkdir(exist_ok=True)
@@ -317,7 +317,7 @@ def test_difficult_records_reach_the_view(lab, open_notebook, name, cell, messag
     if message:
         assert message in notebook.control("error").inner_text()
     else:
-        notebook.wait_for_status("^8 clusters")
+        notebook.wait_for_status("^10 clusters")
         agree(notebook)
 
 
@@ -367,7 +367,7 @@ def test_screenshots(lab, open_notebook, theme):
             "() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
         )
     assert notebook.run_all() == []
-    notebook.wait_for_status("^8 clusters")
+    notebook.wait_for_status("^10 clusters")
     notebook.page.wait_for_timeout(500)
     SHOTS.mkdir(exist_ok=True)
     notebook.page.screenshot(path=SHOTS / f"{theme}.png")
