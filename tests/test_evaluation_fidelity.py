@@ -113,6 +113,30 @@ def test_held_out_records_do_not_teach():
     assert first.sizes["record"] == 60
 
 
+def test_a_network_for_every_fold_is_imitated_on_its_own():
+    """Cross-validation: each network is heard on its own fold alone, and taught to a forest on the others."""
+    ds = recordings()
+    one = run(tall(), ds)
+    same = run({f: tall() for f in (1, 2, 3)}, ds)
+    np.testing.assert_allclose(same["prediction"], one["prediction"])
+    np.testing.assert_allclose(same["kappa"], one["kappa"])
+    mute = tall()
+    with torch.no_grad():
+        mute.module.blocks[0].bias.fill_(-100)
+    mixed = run({1: tall(), 2: mute, 3: tall()}, ds)
+    said, whole = (r["prediction"].sel(surrogate="network").values[:, 0] >= 0.5 for r in (mixed, one))
+    in_two = ds["fold"].values == 2
+    assert not said[in_two].any()
+    np.testing.assert_array_equal(said[~in_two], whole[~in_two])
+    others = {"surrogate": "clusters", "fold": [1, 3]}
+    np.testing.assert_allclose(mixed["agreement"].sel(others), one["agreement"].sel(others))
+    with pytest.raises(ValueError, match=r"a network for each of the folds \[1, 2, 3\], got \[1, 2\]"):
+        run({1: tall(), 2: tall()}, ds)
+    other = ecg.ECGNetwork(Tall(), ecg.InputSpec(), ["NOT"], "sigmoid").eval()
+    with pytest.raises(ValueError, match=r"expected the targets \['TALL'\] of all, got \['NOT'\]"):
+        run({1: tall(), 2: other, 3: tall()}, ds)
+
+
 def test_batches_and_one_dataset_are_the_same():
     ds = recordings()
     parts = [ds.isel(record=slice(i, i + 20)) for i in (0, 20, 40)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +49,7 @@ _SHARES = {
 
 
 def fidelity(
-    net: nn.Module,
+    net: nn.Module | Mapping[int, nn.Module],
     ds: xr.Dataset | Batches,
     *,
     layers: Layers = None,
@@ -73,7 +75,8 @@ def fidelity(
     Parameters
     ----------
     net
-        An `ECGNetwork` or any ``torch.nn.Module``.
+        An `ECGNetwork` or any ``torch.nn.Module``. Or one for every fold, which has not learned from it, as in
+        cross-validation: each is imitated on its own fold by what was made with it from the others.
     ds
         Of the data contract with the coordinate ``fold (record)``, two or more different; ``label (record, target)``
         is scored too where it is there. Or `Batches` of such, for corpora that do not fit in memory.
@@ -102,7 +105,8 @@ def fidelity(
     Raises
     ------
     ValueError
-        No folds, fewer than two, or records without a valid sample.
+        No folds, fewer than two, a fold without a network, networks of different targets, or records without a valid
+        sample.
     ImportError
         NeuroKit2 is not installed and `measured` is True.
 
@@ -115,48 +119,31 @@ def fidelity(
     >>> result["kappa_pooled"].sel(surrogate="network").item()
     1.0
     """
-    study = _Study(net, _batches(ds), layers, TimeClusters() if clusters is None else clusters, random_state)
-    keep = keep or _compute
-    about = [keep(f"cells-{i}", partial(study.read, i, cells_per_record)) for i in range(len(study.batches))]
-    fold = np.concatenate([b["fold"] for b in about])
-    folds = np.unique(fold)
-    if len(folds) < 2:
-        raise ValueError(f"fold: expected two or more different folds, got {folds.tolist()}; assign_coords(fold=...)")
-    fits = [keep(f"fit-{f}", partial(study.fit, about, fold != f)) for f in folds]
-    shares = [keep(f"shares-{i}", partial(study.assign, i, fits)) for i in range(len(study.batches))]
-    features = {name: np.concatenate([s[name] for s in shares], axis=1) for name in _SHARES}
-    features["pooled activations"] = np.concatenate([b["pooled"] for b in about])
-    if measured:
-        spans = [keep(f"intervals-{i}", partial(study.measure, i)) for i in range(len(study.batches))]
-        features["intervals"] = np.concatenate([s["intervals"] for s in spans])
-    said = study.said(np.concatenate([b["output"] for b in about]))
-    probable = said.attrs["output"] == "probability"
-    goal = hard_labels(said.values, said.attrs["hard"]) if probable else said.values
-    forest = partial(
-        forest_predictions,
-        n_trees=n_trees,
-        min_samples_leaf=min_samples_leaf,
-        random_state=random_state,
-        n_jobs=n_jobs,
-    )
-    predictions = {n: keep(f"forest-{n}", partial(_imitate, forest, x, goal, fold)) for n, x in features.items()}
-    predictions["majority"] = _majority(goal, fold)
-    label = np.concatenate([b["label"] for b in about]) if "label" in about[0] else None
-    if label is not None:
-        truth = label.astype(bool if probable else float)
-        known = np.asarray(truth.any(axis=1) if probable else np.isfinite(truth).all(axis=1))
-        learn = partial(_imitate, forest, features["clusters"], truth, fold, known)
-        predictions[_TAUGHT] = keep(f"forest-{_TAUGHT}", learn)
-    order = [n for n in ("clusters", *CONTROLS, _TAUGHT) if n in predictions]
-    result = surrogate_scores({n: predictions[n]["p"] for n in order}, said, fold, label)
-    stacked = np.stack([said.values, *(predictions[n]["p"] for n in order)]).astype(np.float32)
-    coords = {"record": np.concatenate([b["record"] for b in about]), "record_fold": ("record", fold)}
+    batches, keep = _batches(ds), keep or _compute
+    nets: Mapping[Any, nn.Module] = {None: net} if isinstance(net, nn.Module) else net
+    spans = [keep(f"intervals-{i}", partial(_measure, read)) for i, read in enumerate(batches)] if measured else []
+    parts = []
+    for held, one in nets.items():
+        study = _Study(one, batches, layers, TimeClusters() if clusters is None else clusters, random_state)
+        forest = partial(
+            forest_predictions,
+            n_trees=n_trees,
+            min_samples_leaf=min_samples_leaf,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+        kept = keep if held is None else partial(_suffixed, keep, f" network-{held}")
+        parts.append(study.imitate(held, cells_per_record, forest, kept, [s["intervals"] for s in spans]))
+    whole = parts[0] if None in nets else _joined(dict(zip(nets, parts, strict=True)))
+    order = [n for n in ("clusters", *CONTROLS, _TAUGHT) if n in whole.predictions]
+    result = surrogate_scores({n: whole.predictions[n] for n in order}, whole.said, whole.fold, whole.label)
+    stacked = np.stack([whole.said.values, *(whole.predictions[n] for n in order)]).astype(np.float32)
     return (
         result.assign(prediction=(("surrogate", "record", "target"), stacked))
-        .assign_coords(coords)
+        .assign_coords({"record": whole.record, "record_fold": ("record", whole.fold)})
         .assign_attrs(
             network=study.runs["network"].name,
-            layers=about[0]["names"].tolist(),
+            layers=whole.layers,
             n_clusters=study.clusters.n_clusters,
             cells_per_record=cells_per_record,
             n_trees=n_trees,
@@ -164,6 +151,36 @@ def fidelity(
             random_state=random_state,
         )
     )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one network says of all records, and how it is imitated on the folds that were held out."""
+
+    record: np.ndarray
+    fold: np.ndarray
+    label: np.ndarray | None
+    layers: list[str]
+    said: xr.DataArray
+    predictions: dict[str, np.ndarray]
+
+
+def _joined(parts: Mapping[int, _Part]) -> _Part:
+    """Take each fold from the part that held it out."""
+    first = next(iter(parts.values()))
+    folds, targets = np.unique(first.fold).tolist(), first.said["target"].values.tolist()
+    if sorted(parts) != folds:
+        raise ValueError(f"net: expected a network for each of the folds {folds}, got {sorted(parts)}")
+    said = first.said.copy()
+    predictions = {name: values.copy() for name, values in first.predictions.items()}
+    for held, part in parts.items():
+        if part.said["target"].values.tolist() != targets:
+            raise ValueError(f"net: expected the targets {targets} of all, got {part.said['target'].values.tolist()}")
+        here = part.fold == held
+        said.values[here] = part.said.values[here]
+        for name, values in predictions.items():
+            values[here] = part.predictions[name][here]
+    return replace(first, said=said, predictions=predictions)
 
 
 class _Study:
@@ -175,6 +192,44 @@ class _Study:
         network = net if isinstance(net, ECGNetwork) else as_network(net, batches[0]())
         self.runs = {"network": network, "random": randomised(network, random_state)}
         self.batches, self.layers, self.clusters, self.seed = batches, layers, clusters, random_state
+
+    def imitate(
+        self,
+        held: int | None,
+        cells_per_record: int,
+        forest: Callable[..., np.ndarray],
+        keep: Keep,
+        spans: list[np.ndarray],
+    ) -> _Part:
+        """Predict one fold, or each in turn, by clusters and forests of the others."""
+        numbers = range(len(self.batches))
+        about = [keep(f"cells-{i}", partial(self.read, i, cells_per_record)) for i in numbers]
+        fold = np.concatenate([b["fold"] for b in about])
+        if len(np.unique(fold)) < 2:
+            raise ValueError(
+                f"fold: expected two or more different folds, got {np.unique(fold).tolist()}; assign_coords(fold=...)"
+            )
+        folds = [f for f in np.unique(fold).tolist() if held in (None, f)]
+        fits = [keep(f"fit-{f}", partial(self.fit, about, fold != f)) for f in folds]
+        shares = [keep(f"shares-{i}", partial(self.assign, i, fits)) for i in numbers]
+        features = {name: np.concatenate([s[name] for s in shares], axis=1) for name in _SHARES}
+        features["pooled activations"] = np.concatenate([b["pooled"] for b in about])
+        if spans:
+            features["intervals"] = np.concatenate(spans)
+        said = self.said(np.concatenate([b["output"] for b in about]))
+        probable = said.attrs["output"] == "probability"
+        goal = hard_labels(said.values, said.attrs["hard"]) if probable else said.values
+        learn = partial(_imitate, forest, fold=fold, folds=folds)
+        predictions = {n: keep(f"forest-{n}", partial(learn, x, goal))["p"] for n, x in features.items()}
+        predictions["majority"] = _majority(goal, fold)
+        label = np.concatenate([b["label"] for b in about]) if "label" in about[0] else None
+        if label is not None:
+            truth = label.astype(bool if probable else float)
+            known = np.asarray(truth.any(axis=1) if probable else np.isfinite(truth).all(axis=1))
+            taught = partial(learn, features["clusters"], truth, usable=known)
+            predictions[_TAUGHT] = keep(f"forest-{_TAUGHT}", taught)["p"]
+        record = np.concatenate([b["record"] for b in about])
+        return _Part(record, fold, label, about[0]["names"].tolist(), said, predictions)
 
     def read(self, i: int, per_record: int) -> Arrays:
         """One batch: records, folds, labels, what the network says, pooled channels, and drawn cells."""
@@ -222,18 +277,22 @@ class _Study:
             out[name] = proportions(grids[run], own, self.clusters)
         return out
 
-    def measure(self, i: int) -> Arrays:
-        """Intervals of one batch."""
-        from ecg_widget.evaluation.delineation import intervals  # noqa: PLC0415  (an extra)
-
-        return {"intervals": intervals(self.batches[i]()).values}
-
     def said(self, output: np.ndarray) -> xr.DataArray:
         """The network's predictions, with how they become labels."""
         net = self.runs["network"]
         rule = "softmax" if net.output == "softmax" else "sigmoid"
         attrs = {"output": net.output_kind, "hard": rule}
         return xr.DataArray(output.astype(float), {"target": list(net.targets)}, ("record", "target"), attrs=attrs)
+
+
+def _measure(read: Callable[[], xr.Dataset]) -> Arrays:
+    from ecg_widget.evaluation.delineation import intervals  # noqa: PLC0415  (an extra)
+
+    return {"intervals": intervals(read()).values}
+
+
+def _suffixed(keep: Keep, suffix: str, name: str, compute: Callable[[], Arrays]) -> Arrays:
+    return keep(name + suffix, compute)
 
 
 def _compute(_: str, compute: Callable[[], Arrays]) -> Arrays:
@@ -252,21 +311,23 @@ def _imitate(
     forest: Callable[..., np.ndarray],
     x: np.ndarray,
     goal: np.ndarray,
+    *,
     fold: np.ndarray,
-    learn: np.ndarray | None = None,
+    folds: Sequence[int],
+    usable: np.ndarray | None = None,
 ) -> Arrays:
-    """Predict every fold by a forest that has learned from the others; ``x``: ``([fold,] record, feature)``."""
+    """Predict some folds, each by a forest that has learned from all others; ``x``: ``([fold,] record, feature)``."""
     out = np.zeros(goal.shape)
-    for i, f in enumerate(np.unique(fold)):
+    for i, f in enumerate(folds):
         here = x[i] if x.ndim == 3 else x  # the clusters are others for every fold
-        train, test = (fold != f) & (True if learn is None else learn), fold == f
+        train, test = (fold != f) & (True if usable is None else usable), fold == f
         out[test] = forest(here[train], goal[train], here[test])
     return {"p": out}
 
 
-def _majority(goal: np.ndarray, fold: np.ndarray) -> Arrays:
+def _majority(goal: np.ndarray, fold: np.ndarray) -> np.ndarray:
     out = np.zeros(goal.shape)
     for f in np.unique(fold):
         mean = goal[fold != f].astype(float).mean(axis=0)
         out[fold == f] = mean >= 0.5 if goal.dtype == bool else mean
-    return {"p": out}
+    return out
