@@ -523,3 +523,28 @@ def test_published_network_in_the_windows_it_was_made_for(ds):
     assert all(a["centre"].values[-1] > 9.9 for a in acts.values())
     seg = ecg.TimeClusters(6, random_state=0).fit_predict(acts)
     assert set(np.unique(seg["cluster"].values)) == set(range(6))
+
+
+@pytest.mark.parametrize(("hop", "exact"), [(500, True), (250, False), (300, False)])
+def test_contributions_of_windows_are_exact_or_refused(ds, hop, exact):
+    """Windows side by side keep all their cells; of windows that overlap some are left out, and nothing may hide it."""
+    net = ECGNetwork(seeded(lambda: ResNet1d(12, 2)), InputSpec(n_samples=500, hop=hop), ["a", "b"])
+    acts = ecg.activations(net, ds)
+    seg = ecg.TimeClusters(4, random_state=0).fit_predict(acts)
+    if exact:
+        found = ecg.contributions(net, acts, seg)
+        assert found.attrs["completeness_error"] < 1e-5
+        total = found.sum("cluster") + found["masked"] + found["intercept"]
+        np.testing.assert_allclose(total.transpose("record", "target"), ecg.predict(net, ds), atol=1e-5)
+    else:
+        with pytest.raises(ValueError, match=r"expected the outputs to follow from its cells alone.*without windows"):
+            ecg.contributions(net, acts, seg)
+
+
+@pytest.mark.parametrize("channels_first", [False, True])
+def test_contributions_of_a_class_token_are_refused(ds, channels_first):
+    net = ECGNetwork(seeded(lambda: Transformer(channels_first=channels_first)), InputSpec(), ["a", "b"])
+    acts = ecg.activations(net, ds)
+    seg = ecg.TimeClusters(4, random_state=0).fit_predict(acts)
+    with pytest.raises(ValueError, match=r"expected the outputs to follow from its cells alone.*class tokens"):
+        ecg.contributions(net, acts, seg)

@@ -16,7 +16,9 @@ from ecg_widget.layouts import replaced, tensor_of
 from ecg_widget.networks import ECGNetwork
 from ecg_widget.receptive_fields import probe
 
-HEAD_TOLERANCE = 1e-3  # a head is taken for what it looks like when it restores every output to so much of the largest
+# A head is taken for what it looks like when it restores every output to so much of the largest.
+HEAD_TOLERANCE = 1e-4
+LEAST_OUTPUT = 0.1  # outputs below it are compared with it: rounding does not shrink with them
 N_TRIALS = 16  # random activations for which a head must be affine
 PASS_ELEMENTS = 1 << 24  # activations in one pass through a head: 64 MB in float32
 
@@ -128,7 +130,7 @@ class Head:
 
     def _check(self, values: np.ndarray, wanted: np.ndarray) -> str:
         """What is wrong with the outputs that the layer alone gives; empty if nothing."""
-        limit = HEAD_TOLERANCE * max(1.0, float(np.abs(wanted).max(initial=0)))
+        limit = HEAD_TOLERANCE * max(LEAST_OUTPUT, float(np.abs(wanted).max(initial=0)))
         for rows in self.passes(*values.shape):
             try:
                 with torch.no_grad():
@@ -159,7 +161,7 @@ def linear_evidence(net: nn.Module, values: np.ndarray, output: np.ndarray) -> E
     """
     _, cells, channels = values.shape
     values = values.astype(np.float64)
-    limit = HEAD_TOLERANCE * max(1.0, float(np.abs(output).max(initial=0)))
+    limit = HEAD_TOLERANCE * max(LEAST_OUTPUT, float(np.abs(output).max(initial=0)))
     for linear in reversed([m for m in net.modules() if isinstance(m, nn.Linear)]):
         if linear.out_features != output.shape[1]:
             continue
