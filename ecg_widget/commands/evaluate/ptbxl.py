@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecg_widget.commands.evaluate.settings import add_shared, digest, network_of, say, show, spread, text_table
+from ecg_widget.commands.evaluate.fidelity_table import (
+    cells_per_record,
+    imitate,
+    rows_of,
+    score_cell,
+    shared_settings,
+    target_cell,
+)
+from ecg_widget.commands.evaluate.settings import add_shared, digest, network_of, say, show, text_table
 from ecg_widget.commands.train import fold_list
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ecg_widget.evaluation.fidelity import Arrays, Batches
-    from ecg_widget.evaluation.journal import Journal
+    from ecg_widget.evaluation.fidelity import Batches
     from ecg_widget.networks import ECGNetwork
 
 NAME = "ptbxl"
@@ -28,8 +34,7 @@ the majority, random centroids, the same network with weights drawn anew, pooled
 Reads a part of the records at a time."""
 
 _BATCH = 256  # records read at a time: about 0.5 GB with the activations of three blocks
-_CELLS = 100_000  # cells drawn over all records to fit clusters on
-_LEAST, _MOST = 8, 100  # of them for a record
+_LEAST = 8  # cells of a record to fit clusters on
 _COLUMNS = {
     "agreement": "agreement",
     "kappa": "kappa",
@@ -58,9 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate, or print again what was evaluated."""
-    from ecg_widget import __version__  # noqa: PLC0415
     from ecg_widget.clusters import TimeClusters  # noqa: PLC0415
-    from ecg_widget.evaluation.fidelity import fidelity  # noqa: PLC0415
     from ecg_widget.evaluation.journal import Journal  # noqa: PLC0415
     from ecg_widget.formats import ptbxl  # noqa: PLC0415
 
@@ -75,21 +78,11 @@ def run(options: argparse.Namespace) -> int:
     rate = 100 if net.spec.sampling_rate <= 100 else 500  # the files that hold what the network reads
     counts = ptbxl.count(folder, sampling_rate=rate, folds=options.folds, missing=options.missing)
     clusters = options.clusters or [TimeClusters().n_clusters]
-    per_record = max(_LEAST, min(_MOST, _CELLS // sum(counts.values())))
     settings = {
         "evaluation": NAME,
         "data": digest(folder / "ptbxl_database.csv", folder / "scp_statements.csv"),
         "records": {str(fold): n for fold, n in counts.items()},
-        "network": net.fingerprint,
-        "network_name": net.name,
-        "presets": options.presets,
-        "clusters": clusters,
-        "normalization": options.normalization,
-        "n_init": TimeClusters().n_init,
-        "trees": options.trees,
-        "cells_per_record": per_record,
-        "seed": options.seed,
-        "version": __version__,
+        **shared_settings(options, net, clusters, cells_per_record(sum(counts.values()), _LEAST)),
     }
     journal = Journal(options.output, NAME, settings, say=show)
     done = journal.results
@@ -98,50 +91,11 @@ def run(options: argparse.Namespace) -> int:
         rows = []
         for preset in options.presets:
             for k in clusters:
-                result = fidelity(
-                    net,
-                    batches,
-                    layers=preset.split("+") if "+" in preset else preset,
-                    clusters=TimeClusters(k, normalization=options.normalization),
-                    cells_per_record=per_record,
-                    random_state=options.seed,
-                    keep=partial(_keep, journal, preset, k),
-                    n_trees=options.trees,
-                    n_jobs=options.threads,
-                )
-                rows += _rows(result, preset, k)
+                rows += rows_of(imitate(net, batches, journal, options, preset=preset, k=k), preset, k)
         done = journal.finish(rows, learned_folds=_learned(net))
     _print(done, net)
     say(f"{options.output / NAME}.json, {options.output / NAME}.csv")
     return 0
-
-
-def _keep(journal: Journal, preset: str, k: int, name: str, compute: Callable[[], Arrays]) -> Arrays:
-    """Name a step by all that it depends on, so that what is the same for every preset or K is computed once."""
-    if name.startswith(("intervals", "forest-intervals")):
-        return journal.keep(name, compute)
-    shared = name.startswith(("cells", "forest-pooled"))
-    return journal.keep(f"{preset} {name}" if shared else f"{preset} {name} K={k}", compute)
-
-
-def _rows(result: xr.Dataset, preset: str, k: int) -> list[dict[str, Any]]:
-    import numpy as np  # noqa: PLC0415
-
-    rows = []
-    for name in result["surrogate"].values.tolist():
-        here = result.sel(surrogate=name)
-        row: dict[str, Any] = {"preset": preset, "layers": "+".join(result.attrs["layers"]), "clusters": k}
-        row["surrogate"] = name
-        for score in (v for v in here.data_vars if here[v].ndim == 0):
-            row[str(score)] = float(here[score])
-        for part in ("agreement_target", "kappa_target", "r2_target", "spearman_target"):
-            if part in here:
-                row |= {f"{part.removesuffix('_target')} {t}": float(v) for t, v in here[part].to_series().items()}
-        for score in ("agreement", "kappa", "r2"):
-            if score in here:
-                row |= {f"{score} fold {f}": float(v) for f, v in here[score].to_series().items()}
-        rows.append({key: None if isinstance(v, float) and np.isnan(v) else v for key, v in row.items()})
-    return rows
 
 
 def _batches(folder: Path, counts: dict[int, int], rate: int, missing: str) -> Batches:
@@ -170,11 +124,16 @@ def _print(done: dict[str, Any], net: ECGNetwork) -> None:
     for preset, k in dict.fromkeys((row["preset"], row["clusters"]) for row in rows):
         here = [row for row in rows if (row["preset"], row["clusters"]) == (preset, k)]
         say(f"\n{preset} ({here[0]['layers']}), {k} clusters")
-        say(text_table([["", *_COLUMNS.values()], *([r["surrogate"], *(_cell(r, c) for c in _COLUMNS)] for r in here)]))
+        say(
+            text_table(
+                [["", *_COLUMNS.values()], *([r["surrogate"], *(score_cell(r, c) for c in _COLUMNS)] for r in here)]
+            )
+        )
         say("\nagreement and kappa for each superclass, all folds together")
         head = ["", *targets, "all"]
-        pairs = [[_pair(r, t) for t in targets] + [_pooled(r)] for r in here]
-        say(text_table([head, *([r["surrogate"], *p] for r, p in zip(here, pairs, strict=True))]))
+        pairs = [[target_cell(r, (f"agreement {t}", f"kappa {t}")) for t in targets] for r in here]
+        pooled = [target_cell(r, ("agreement_pooled", "kappa_pooled")) for r in here]
+        say(text_table([head, *([r["surrogate"], *p, a] for r, p, a in zip(here, pairs, pooled, strict=True))]))
         new = [f for f in folds if int(f) not in done["learned_folds"]]
         if done["learned_folds"] and new:
             row = next(r for r in here if r["surrogate"] == "clusters")
@@ -182,21 +141,6 @@ def _print(done: dict[str, Any], net: ECGNetwork) -> None:
             learned = ", ".join(map(str, done["learned_folds"]))
             say(f"the network learned from folds {learned}; agreement and kappa of the clusters on others: {each}")
     say(f"\n{_LEGEND}")
-
-
-def _cell(row: dict[str, Any], score: str) -> str:
-    nan = float("nan")
-    return spread({f"{score}_{p}": nan if (v := row.get(f"{score}_{p}")) is None else v for p in ("mean", "sd")}, score)
-
-
-def _pair(row: dict[str, Any], target: str) -> str:
-    values = [row.get(f"{score} {target}") for score in ("agreement", "kappa")]
-    return " ".join("-" if v is None else f"{v:.3f}" for v in values)
-
-
-def _pooled(row: dict[str, Any]) -> str:
-    values = [row.get(f"{score}_pooled") for score in ("agreement", "kappa")]
-    return " ".join("-" if v is None else f"{v:.3f}" for v in values)
 
 
 def _folds(text: str) -> list[int]:
