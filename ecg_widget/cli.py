@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.command_line = shlex.join(["ecg-widget", *arguments])
     try:
         return int(options.run(options))
-    except (OSError, ValueError, TypeError, FloatingPointError) as error:  # what users can mend: a line, no traceback
+    except (OSError, ValueError, TypeError, FloatingPointError, ImportError) as error:  # users can mend it: one line
         print(f"ecg-widget: {error}", file=sys.stderr)
         return 1
 

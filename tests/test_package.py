@@ -18,6 +18,7 @@ LATER = [
     "anywidget",
     "bokeh",
     "captum",
+    "h5py",
     "ipywidgets",
     "IPython",
     "matplotlib",

@@ -22,8 +22,8 @@ CLASSIFIER_SCORES = ("agreement", "kappa", "subset", "auroc_network", "accuracy"
 """With the network's labels: label-wise agreement, Cohen's kappa over all labels, share of records with all labels
 equal, macro AUROC. With the true labels: label-wise accuracy, macro AUROC of probabilities, macro AUROC of hard labels.
 """
-REGRESSOR_SCORES = ("r2", "mae", "spearman", "r2_label", "mae_label")
-"""With the network's values: R2, mean absolute error, Spearman's rank correlation; with the true values: R2, MAE."""
+REGRESSOR_SCORES = ("r2", "mae", "spearman", "r2_label", "mae_label", "spearman_label")
+"""With the network's values: R2, mean absolute error, Spearman's rank correlation; with the true values: the same."""
 
 
 def hard_labels(values: np.ndarray, output: str) -> np.ndarray:
@@ -180,16 +180,18 @@ def _classifier(rule: str) -> Any:
 
 
 def _regressor(p: np.ndarray, network: np.ndarray, label: np.ndarray | None) -> list[float]:
-    out = [float(r2_score(network, p)) if len(p) > 1 else np.nan, float(mean_absolute_error(network, p))]
-    ranks = [
-        spearmanr(p[:, t], network[:, t]).statistic
-        for t in range(p.shape[1])
-        if np.ptp(p[:, t]) and np.ptp(network[:, t])
-    ]
-    out.append(float(np.mean(ranks)) if ranks else np.nan)
+    out = _errors(p, network)
     if label is None or (has := np.isfinite(label.astype(float)).all(axis=1)).sum() < 2:
-        return [*out, np.nan, np.nan]
-    return [*out, float(r2_score(label[has], p[has])), float(mean_absolute_error(label[has], p[has]))]
+        return [*out, np.nan, np.nan, np.nan]
+    return [*out, *_errors(p[has], label[has].astype(float))]
+
+
+def _errors(p: np.ndarray, truth: np.ndarray) -> list[float]:
+    r2 = float(r2_score(truth, p)) if len(p) > 1 else np.nan
+    ranks = [
+        spearmanr(p[:, t], truth[:, t]).statistic for t in range(p.shape[1]) if np.ptp(p[:, t]) and np.ptp(truth[:, t])
+    ]
+    return [r2, float(mean_absolute_error(truth, p)), float(np.mean(ranks)) if ranks else np.nan]
 
 
 def _kappa(a: np.ndarray, b: np.ndarray) -> float:

@@ -8,17 +8,15 @@ The folder holds ``ptbxl_database.csv``, ``scp_statements.csv`` and WFDB records
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from ecg_widget.formats import wfdb
+from ecg_widget.formats import tables, wfdb
 from ecg_widget.records import RecordError, from_arrays
 
 NAME = "PTB-XL"
@@ -34,20 +32,12 @@ _FILES = {100: ("filename_lr", re.compile(r"records100/\d{5}/\d{5}_lr")),
           500: ("filename_hr", re.compile(r"records500/\d{5}/\d{5}_hr"))}  # fmt: skip
 _CODE = re.compile(r"'([A-Z0-9_/]{1,16})': ([0-9.]{1,8})")
 _CODES = re.compile(rf"\{{(?:{_CODE.pattern}(?:, {_CODE.pattern})*)?\}}")
-_MOST_ROWS = 1_000_000  # PTB-XL has 21,799
 
 
 def locate(path: Path) -> Path | None:
     """Find the folder: the path itself, or that of the two tables."""
     folder = path.parent if path.name in _COLUMNS else path
-    for name, columns in _COLUMNS.items():
-        table = folder / name
-        if not table.is_file():
-            return None
-        with table.open("rb") as stream:
-            if not columns <= set(stream.readline(4096).decode("utf-8", "replace").strip().split(",")):
-                return None
-    return folder
+    return folder if all(tables.has_columns(folder / name, columns) for name, columns in _COLUMNS.items()) else None
 
 
 def read(
@@ -143,9 +133,9 @@ def _listed(path: Path, sampling_rate: int, folds: Iterable[int] | None, missing
     column, pattern = _FILES[sampling_rate]
     rows: list[_Row] = []
     absent: list[str] = []
-    for number, row in enumerate(_rows(path, _DATABASE), start=2):
+    for number, row in enumerate(tables.rows(path / _DATABASE), start=2):
         where = f"{_DATABASE}: line {number}"  # of the table, counting a row as one
-        fold = _whole(where, "strat_fold", row["strat_fold"])
+        fold = tables.whole(where, "strat_fold", row["strat_fold"])
         if fold not in wanted:
             continue
         if not pattern.fullmatch(row[column]):
@@ -155,7 +145,7 @@ def _listed(path: Path, sampling_rate: int, folds: Iterable[int] | None, missing
             absent.append(row[column])
             continue
         found = {classes.get(code) for code in _codes(where, row["scp_codes"])}
-        patient = str(_whole(where, "patient_id", row["patient_id"]))
+        patient = str(tables.whole(where, "patient_id", row["patient_id"]))
         rows.append((header, patient, fold, [c in found for c in SUPERCLASSES]))
     if absent and missing == "error":
         raise RecordError(
@@ -192,30 +182,12 @@ def _signals(headers: Sequence[Path], leads: Sequence[str] | None, units: str | 
 def _diagnostic_classes(path: Path) -> dict[str, str]:
     return {
         row[""]: row["diagnostic_class"]
-        for row in _rows(path, _STATEMENTS)
+        for row in tables.rows(path / _STATEMENTS)
         if row["diagnostic"] in ("1", "1.0") and row["diagnostic_class"]
     }
-
-
-def _rows(path: Path, name: str) -> Iterator[dict[str, str]]:
-    try:
-        with (path / name).open(encoding="utf-8", newline="") as stream:
-            for row in islice(csv.DictReader(stream), _MOST_ROWS):
-                if None in row or None in row.values():
-                    raise RecordError(f"{name}: expected the same columns in every row, got {str(row)[:80]}")
-                yield row
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise RecordError(f"{name}: expected a table of UTF-8 text: {error}") from error
 
 
 def _codes(where: str, text: str) -> list[str]:
     if not _CODES.fullmatch(text):  # a pattern rather than a parser of Python: hostile nesting exhausts those
         raise RecordError(f"{where}: scp_codes: expected codes such as {{'NORM': 100.0}}, got {text[:80]!r}")
     return [code for code, _ in _CODE.findall(text)]
-
-
-def _whole(where: str, column: str, text: str) -> int:
-    match = re.fullmatch(r"(\d{1,9})(?:\.0)?", text)
-    if not match:
-        raise RecordError(f"{where}: {column}: expected a whole number, got {text[:80]!r}")
-    return int(match[1])
