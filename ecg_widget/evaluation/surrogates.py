@@ -13,7 +13,14 @@ from sklearn.impute import SimpleImputer
 from sklearn.metrics import cohen_kappa_score, mean_absolute_error, r2_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 
-__all__ = ["CLASSIFIER_SCORES", "REGRESSOR_SCORES", "forest_predictions", "hard_labels", "surrogate_scores"]
+__all__ = [
+    "CLASSIFIER_SCORES",
+    "REGRESSOR_SCORES",
+    "forest_predictions",
+    "hard_labels",
+    "regression_scores",
+    "surrogate_scores",
+]
 
 N_TREES = 500
 MIN_SAMPLES_LEAF = 5
@@ -94,6 +101,31 @@ def forest_predictions(
         for p, c in zip(each, classes, strict=True)
     ]
     return np.stack(columns, axis=1)
+
+
+def regression_scores(values: np.ndarray, truth: np.ndarray) -> list[float]:
+    """Hold values against true ones.
+
+    Parameters
+    ----------
+    values, truth
+        ``(record, target)``, finite.
+
+    Returns
+    -------
+    list of float
+        R2 and mean absolute error (means over targets), and Spearman's rank correlation (mean over targets that vary in
+        both; NaN if none does).
+
+    Examples
+    --------
+    >>> regression_scores(np.array([[1.0], [2.0], [4.0]]), np.array([[1.0], [2.0], [3.0]]))
+    [0.5, 0.3333333333333333, 1.0]
+    """
+    r2 = float(r2_score(truth, values)) if len(values) > 1 else np.nan
+    vary = [t for t in range(values.shape[1]) if np.ptp(values[:, t]) and np.ptp(truth[:, t])]
+    ranks = [float(spearmanr(values[:, t], truth[:, t]).statistic) for t in vary]
+    return [r2, float(mean_absolute_error(truth, values)), float(np.mean(ranks)) if ranks else np.nan]
 
 
 def surrogate_scores(
@@ -180,18 +212,10 @@ def _classifier(rule: str) -> Any:
 
 
 def _regressor(p: np.ndarray, network: np.ndarray, label: np.ndarray | None) -> list[float]:
-    out = _errors(p, network)
+    out = regression_scores(p, network)
     if label is None or (has := np.isfinite(label.astype(float)).all(axis=1)).sum() < 2:
         return [*out, np.nan, np.nan, np.nan]
-    return [*out, *_errors(p[has], label[has].astype(float))]
-
-
-def _errors(p: np.ndarray, truth: np.ndarray) -> list[float]:
-    r2 = float(r2_score(truth, p)) if len(p) > 1 else np.nan
-    ranks = [
-        spearmanr(p[:, t], truth[:, t]).statistic for t in range(p.shape[1]) if np.ptp(p[:, t]) and np.ptp(truth[:, t])
-    ]
-    return [r2, float(mean_absolute_error(truth, p)), float(np.mean(ranks)) if ranks else np.nan]
+    return [*out, *regression_scores(p[has], label[has].astype(float))]
 
 
 def _kappa(a: np.ndarray, b: np.ndarray) -> float:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,11 @@ import xarray as xr
 
 from ecg_widget.formats import hdf5, tables
 from ecg_widget.formats.code15_exams import DIAGNOSES, TABLE, Exams, exam_ids, fold_of, listed
-from ecg_widget.formats.limits import MOST_VALUES, check_header
+from ecg_widget.formats.limits import MOST_VALUES
 from ecg_widget.leads import canonical_leads
 from ecg_widget.records import RecordError, from_arrays, millivolts
 
-__all__ = ["DIAGNOSES", "NAME", "count", "fold_of", "locate", "read"]
+__all__ = ["DIAGNOSES", "NAME", "ages", "count", "fold_of", "locate", "read", "sizes"]
 
 NAME = "CODE-15"
 
@@ -37,6 +38,8 @@ _PLAUSIBLE = (0.8, 8.0)  # mV; medians of 16 exams of PTB-XL: 1.8 to 3.6, single
 _ENDS = (0.001, 0.999)  # quantiles: a spike on one lead is no QRS complex
 _EXAMS = 16  # of each file that are looked at
 _NEAR = 4  # rows: reading over so many that are not wanted is cheaper than another read
+_ROWS = 256  # rows read at once: 50 MB
+_LONGEST = 1 << 16  # samples of an exam; CODE-15% has 4096
 
 
 def locate(path: Path) -> Path | None:
@@ -150,6 +153,48 @@ def count(path: Path, *, n_folds: int = 10, missing: str = "error", most: int | 
     return dict(sorted(found.items()))
 
 
+def ages(
+    path: Path,
+    records: Sequence[str] | None = None,
+    *,
+    n_folds: int = 10,
+    missing: str = "error",
+    most: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Look up true ages and those that the authors' network gave, without reading a sample.
+
+    Parameters
+    ----------
+    path, n_folds, missing, most
+        As for `read`; a folder.
+    records
+        Names of exams; None: all, in the order of `read`.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        ``(record,)`` float32 years each; NaN where the table has none.
+
+    Raises
+    ------
+    KeyError
+        An exam that `read` would not find.
+    RecordError, ValueError, ImportError
+        As `count`.
+    """
+    exams = listed(path, n_folds=n_folds, missing=missing, most=most)
+    if records is None:
+        return exams.age, exams.predicted
+    place = {str(exam): i for i, exam in enumerate(exams.exam.tolist())}
+    at = [place[name] for name in records]
+    return exams.age[at], exams.predicted[at]
+
+
+def sizes(path: Path) -> dict[str, int]:
+    """Bytes of the HDF5 files of a folder, which tell a finished download from a partial one."""
+    return {p.name: p.stat().st_size for p in sorted(path.iterdir()) if p.is_file() and hdf5.is_hdf5(p)}
+
+
 def _alone(path: Path) -> Exams:
     """The exams of one file, of which nothing else is known."""
     ids = exam_ids(path)
@@ -204,20 +249,23 @@ def _signals(
 
 
 def _runs(rows: np.ndarray) -> list[tuple[int, int]]:
-    """Ascending rows as stretches without wide gaps: first and last + 1 of each."""
-    cuts = np.flatnonzero(np.diff(rows) > _NEAR) + 1
-    return list(zip([0, *cuts.tolist()], [*cuts.tolist(), len(rows)], strict=True))
+    """Ascending rows as stretches without wide gaps, none of them long: first and last + 1 of each."""
+    cuts, start = [0], 0
+    for i in range(1, len(rows)):
+        if rows[i] - rows[i - 1] > _NEAR or rows[i] - rows[start] >= _ROWS:
+            cuts.append(i)
+            start = i
+    return list(pairwise([*cuts, len(rows)]))
 
 
 def _check_shape(file: str, tracings: object, opened: object) -> None:
     n_exams, n_samples, n_leads = tracings.shape  # type: ignore[attr-defined]  # an h5py dataset of three dimensions
     there = len(hdf5.dataset(opened, file, "exam_id", "iu", 1))
-    if n_exams != there or n_leads != len(_LEADS):
+    if n_exams != there or n_leads != len(_LEADS) or n_samples > _LONGEST:
         raise RecordError(
-            f"{file}: tracings: expected ({there}, time, {len(_LEADS)}) for {there} exams, got "
-            f"({n_exams}, {n_samples}, {n_leads})"
+            f"{file}: tracings: expected ({there}, time, {len(_LEADS)}) for {there} exams of at most {_LONGEST} "
+            f"samples, got ({n_exams}, {n_samples}, {n_leads})"
         )
-    check_header(file, n_channels=n_leads, n_samples=n_samples, rate=_RATE)
 
 
 def _check_size(name: str, n_exams: int, n_leads: int, n_samples: int) -> None:

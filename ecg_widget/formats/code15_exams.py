@@ -66,7 +66,10 @@ def fold_of(patient: int, n_folds: int) -> int:
 def exam_ids(path: Path) -> np.ndarray:
     """Exams of one HDF5 file ``(row,)`` int64; `RecordError` where one that is no filler comes twice."""
     with hdf5.opened(path) as file:
-        found = np.asarray(hdf5.dataset(file, path.name, "exam_id", "iu", 1)[()]).astype(np.int64)
+        stored = hdf5.dataset(file, path.name, "exam_id", "iu", 1)
+        if len(stored) > tables.MOST_ROWS:
+            raise RecordError(f"{path.name}: exam_id: expected at most {tables.MOST_ROWS} exams, got {len(stored)}")
+        found = np.asarray(stored[()]).astype(np.int64)
     real = found[found != _FILLER]
     names, counts = np.unique(real, return_counts=True)
     if (counts > 1).any():

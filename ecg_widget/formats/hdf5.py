@@ -73,9 +73,9 @@ def dataset(file: Any, where: str, name: str, kinds: str, n_dims: int) -> Any:
         Of its shape.
     """
     h5py = library()
-    link = file.get(name, getlink=True)
-    if not isinstance(link, h5py.HardLink):
-        got = "none" if link is None else type(link).__name__
+    links, key = file.id.links, name.encode()  # `name in file` would follow a link, into another file too
+    if not links.exists(key) or links.get_info(key).type != h5py.h5l.TYPE_HARD:
+        got = "a link" if links.exists(key) else "none"
         raise RecordError(f"{where}: {name}: expected a dataset in the file itself, got {got}")
     found = file[name]
     if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
