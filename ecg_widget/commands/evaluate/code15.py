@@ -60,7 +60,7 @@ output "identity", such as
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    add_shared(parser, "the folder of exams.csv and the HDF5 files")
+    add_shared(parser, "the folder of exams.csv and the HDF5 files", "none, which tells what is needed")
     parser.add_argument("--folds", type=int, default=10, metavar="N", help="of patients; default: %(default)s")
     parser.add_argument("--trees", type=int, default=100, help="of each forest; default: %(default)s")
     parser.add_argument(

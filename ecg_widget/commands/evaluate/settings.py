@@ -26,14 +26,16 @@ def show(step: str) -> None:
     sys.stderr.flush()
 
 
-def add_shared(parser: argparse.ArgumentParser, data: str) -> None:
-    """Declare the options of every evaluation."""
+def add_shared(
+    parser: argparse.ArgumentParser, data: str, network: str = "the network that comes with the package"
+) -> None:
+    """Declare the options of every evaluation; `data` and `network` say what is read and what is taken if none is."""
     parser.add_argument("--data", required=True, type=Path, metavar="FOLDER", help=data)
     parser.add_argument(
         "--network",
         metavar="NETWORK",
         help="a weights file (.safetensors), or FILE.py:NAME, a function in a Python file that gives an ECGNetwork; "
-        "the file is run, name only one that you trust. Default: the network that comes with the package",
+        f"the file is run, name only one that you trust. Default: {network}",
     )
     parser.add_argument(
         "--presets",
