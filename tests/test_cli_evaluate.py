@@ -2,15 +2,18 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import test_ludb
+import torch
 from ptbxl_folder import write as write_ptbxl
 
 from ecg_widget.cli import main
 from ecg_widget.evaluation.journal import Journal
+from ecg_widget.networks import ECGNetwork, InputSpec, ResNet1d
 
 BEATS = [
     (at + 90 * beat, symbol)
@@ -71,6 +74,26 @@ def test_ptbxl_prints_what_it_writes(ptbxl, capsys):
     assert document["settings"]["records"] == {"1": 8, "2": 8, "3": 8}
     assert document["learned_folds"] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert not list((ptbxl.parent / "evaluation").glob("*.state"))
+
+
+def test_a_network_for_every_fold(ptbxl, capsys):
+    for fold in (1, 2, 3):
+        with torch.random.fork_rng():
+            torch.manual_seed(fold)
+            module = ResNet1d(12, 5)
+        net = ECGNetwork(module, InputSpec(), ["NORM", "MI", "STTC", "CD", "HYP"], "sigmoid", name="CV")
+        net.provenance = {"data": {"train": {"folds": sorted({1, 2, 3} - {fold})}}}
+        net.save(f"fold{fold}.safetensors")
+    assert evaluate_ptbxl("--network", "fold{fold}.safetensors") == 0
+    printed = capsys.readouterr().out
+    assert "CV on PTB-XL: 24 records in 3 folds, a network for each that did not learn from it" in printed
+    document = results("ptbxl")
+    assert len(set(document["settings"]["network"].values())) == 3
+    network = next(row for row in document["rows"] if row["surrogate"] == "network")
+    assert network["agreement_pooled"] == 1
+    shutil.copy("fold1.safetensors", "fold2.safetensors")  # has learned from fold 2
+    assert evaluate_ptbxl("--network", "fold{fold}.safetensors", "--output", "other") == 1
+    assert "expected fold2.safetensors not to have learned from fold 2, got folds [2, 3]" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_goes_on_and_gives_the_same(ptbxl, capsys, monkeypatch):

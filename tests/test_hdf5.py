@@ -68,7 +68,7 @@ def test_absurd_shapes_are_refused_before_anything_is_read(folder):
         (9, 1 << 40, "tracings: expected .* of at most 65536 samples"),
     ):
         with h5py.File(path, "w") as file:
-            file.create_dataset("exam_id", (ids,), "i8", chunks=(1024,))
+            file.create_dataset("exam_id", (ids,), "i8", chunks=(min(ids, 1024),))
             if ids < 100:
                 file["exam_id"][:] = np.arange(1, ids + 1)
             file.create_dataset("tracings", (ids, samples, 12), "f4", chunks=(1, 4096, 12))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ def shared_settings(
 
 
 def imitate(
-    net: ECGNetwork,
+    net: ECGNetwork | Mapping[int, ECGNetwork],
     batches: Batches,
     journal: Journal,
     options: argparse.Namespace,

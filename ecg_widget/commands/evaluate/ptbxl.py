@@ -31,7 +31,12 @@ For every fold, clusters and forests are made from the other folds and scored on
 network's labels, Cohen's kappa, share of records with all labels equal, and beside them the accuracy and AUROC, on
 probabilities and on hard labels, of the network and of each forest against PTB-XL's superclasses. Always beside them:
 the majority, random centroids, the same network with weights drawn anew, pooled activations and plain intervals.
-Reads a part of the records at a time."""
+Reads a part of the records at a time.
+
+With {fold} in --network, as in 'fold{fold}.safetensors', every fold has a network of its own that did not learn from
+it: cross-validation, as in the paper. Make them with ecg-widget train --train-folds ... --validation-folds ...."""
+
+_FOLD = "{fold}"
 
 _BATCH = 256  # records read at a time: about 0.5 GB with the activations of three blocks
 _LEAST = 8  # cells of a record to fit clusters on
@@ -74,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         )
     if len(options.folds) < 2:
         raise ValueError(f"--folds: expected two or more, got {options.folds}; a number N stands for folds 1 to N")
-    net = network_of(options)
+    net, nets = _networks(options)
     rate = 100 if net.spec.sampling_rate <= 100 else 500  # the files that hold what the network reads
     counts = ptbxl.count(folder, sampling_rate=rate, folds=options.folds, missing=options.missing)
     clusters = options.clusters or [TimeClusters().n_clusters]
@@ -84,6 +89,8 @@ def run(options: argparse.Namespace) -> int:
         "records": {str(fold): n for fold, n in counts.items()},
         **shared_settings(options, net, clusters, cells_per_record(sum(counts.values()), _LEAST)),
     }
+    if isinstance(nets, dict):
+        settings["network"] = {str(fold): one.fingerprint for fold, one in nets.items()}
     journal = Journal(options.output, NAME, settings, say=show)
     done = journal.results
     if done is None:
@@ -91,11 +98,29 @@ def run(options: argparse.Namespace) -> int:
         rows = []
         for preset in options.presets:
             for k in clusters:
-                rows += rows_of(imitate(net, batches, journal, options, preset=preset, k=k), preset, k)
-        done = journal.finish(rows, learned_folds=_learned(net))
+                rows += rows_of(imitate(nets, batches, journal, options, preset=preset, k=k), preset, k)
+        done = journal.finish(rows, learned_folds=[] if isinstance(nets, dict) else _learned(net))
     _print(done, net)
     say(f"{options.output / NAME}.json, {options.output / NAME}.csv")
     return 0
+
+
+def _networks(options: argparse.Namespace) -> tuple[ECGNetwork, ECGNetwork | dict[int, ECGNetwork]]:
+    """The network, or the first one and one for every fold."""
+    template = options.network
+    if template is None or _FOLD not in template:
+        net = network_of(options)
+        return net, net
+    nets = {}
+    for fold in options.folds:
+        options.network = template.replace(_FOLD, str(fold))
+        nets[fold] = network_of(options)
+        if fold in _learned(nets[fold]):
+            raise ValueError(
+                f"--network: expected {options.network} not to have learned from fold {fold}, got folds "
+                f"{_learned(nets[fold])}; train it with --validation-folds {fold}"
+            )
+    return nets[options.folds[0]], nets
 
 
 def _batches(folder: Path, counts: dict[int, int], rate: int, missing: str) -> Batches:
@@ -120,7 +145,8 @@ def _print(done: dict[str, Any], net: ECGNetwork) -> None:
     ]
     folds = [key.removeprefix("agreement fold ") for key in rows[0] if key.startswith("agreement fold ")]
     records = sum(done["settings"]["records"].values())
-    say(f"{net.name} on PTB-XL: {records} records in {len(folds)} folds")
+    each = "" if isinstance(done["settings"]["network"], str) else ", a network for each that did not learn from it"
+    say(f"{net.name} on PTB-XL: {records} records in {len(folds)} folds{each}")
     for preset, k in dict.fromkeys((row["preset"], row["clusters"]) for row in rows):
         here = [row for row in rows if (row["preset"], row["clusters"]) == (preset, k)]
         say(f"\n{preset} ({here[0]['layers']}), {k} clusters")
@@ -137,9 +163,9 @@ def _print(done: dict[str, Any], net: ECGNetwork) -> None:
         new = [f for f in folds if int(f) not in done["learned_folds"]]
         if done["learned_folds"] and new:
             row = next(r for r in here if r["surrogate"] == "clusters")
-            each = ", ".join(f"fold {f}: {row[f'agreement fold {f}']:.3f}, {row[f'kappa fold {f}']:.3f}" for f in new)
+            alone = ", ".join(f"fold {f}: {row[f'agreement fold {f}']:.3f}, {row[f'kappa fold {f}']:.3f}" for f in new)
             learned = ", ".join(map(str, done["learned_folds"]))
-            say(f"the network learned from folds {learned}; agreement and kappa of the clusters on others: {each}")
+            say(f"the network learned from folds {learned}; agreement and kappa of the clusters on others: {alone}")
     say(f"\n{_LEGEND}")
 
 
