@@ -281,12 +281,12 @@ def compare_orders(curves: xr.Dataset) -> xr.Dataset:
 
     Examples
     --------
-    >>> shape = (1, 10, 2)
-    >>> falls = {name: (("explanation", "record", "step"), np.full(shape, fall))
-    ...          for name, fall in zip(_CURVES, (3.0, 0.0, 1.0, 3.0, 1.0))}
+    >>> fall = np.linspace(1, 2, 20).reshape(1, 10, 2)
+    >>> falls = {name: (("explanation", "record", "step"), fall * times)
+    ...          for name, times in zip(_CURVES, (3, 0, 1, 3, 1))}
     >>> found = compare_orders(xr.Dataset(falls, {"explanation": ["contribution"]}))
     >>> found["aopc_difference"].values, found["p_value"].values.round(4)
-    (array([2.]), array([0.001]))
+    (array([3.]), array([0.001]))
     """
     out = curves.copy()
     units = {"units": "logit"}
