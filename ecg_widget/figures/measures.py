@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,12 +62,14 @@ def plot_faithfulness(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """
     ax = _axes(ax)
     share = np.concatenate([[0], result["share"].values])
-    for explanation, colour in zip(result["explanation"].values, _COLOURS, strict=False):
+    n = result.sizes["explanation"]
+    for i, (explanation, colour) in enumerate(zip(result["explanation"].values, _COLOURS, strict=False)):
         one = result.sel(explanation=explanation)
+        width = 1.5 * (n - i)  # orders may coincide: those beneath show at the sides
         for name, style in (("morf", "-"), ("lerf", ":")):
             values = one[name].mean("record").values
             label = f"{explanation}, {'most' if name == 'morf' else 'least'} important first"
-            ax.plot(share, np.concatenate([[0], values]), style, color=colour, label=label)
+            ax.plot(share, np.concatenate([[0], values]), style, color=colour, label=label, linewidth=width)
     chance = result["random"].isel(explanation=0)
     mean = np.concatenate([[0], chance.mean("record").values])
     error = np.concatenate([[0], (chance.std("record") / np.sqrt(chance.sizes["record"])).values])
@@ -110,16 +111,15 @@ def plot_stability(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     if "ari_noise" in result:
         noise = result["ari_noise"]
         bands += [(f"noise, {snr:g} dB", noise.sel(snr=[snr]).values) for snr in noise["snr"].values]
-    colours = itertools.cycle(_COLOURS)
-    for text, values in bands:
+    for i, (text, values) in enumerate(bands):
         known = np.isfinite(values).all(1) if values.shape[1] else np.zeros(len(values), bool)
         if not known.any():
             continue
         low, middle, high = np.quantile(values[known], [0.1, 0.5, 0.9], axis=1)
-        colour = next(colours)
-        ax.plot(numbers[known], middle, "o-", color=colour, label=text, markersize=4)
+        colour, at = _COLOURS[i % len(_COLOURS)], numbers[known] + 0.12 * i  # side by side
+        ax.plot(at, middle, "o-", color=colour, label=text, markersize=4)
         if values.shape[1] > 1:
-            ax.errorbar(numbers[known], middle, [middle - low, high - middle], fmt="none", color=colour, alpha=0.5)
+            ax.errorbar(at, middle, [middle - low, high - middle], fmt="none", color=colour, alpha=0.5)
     ax.axhline(0.8, **_CHANCE)
     ax.set(xlabel="clusters", ylabel="adjusted Rand index", ylim=(0, 1.02), xticks=numbers)
     ax.set_title("Stability: median, 10th to 90th percentile")
@@ -254,7 +254,7 @@ def plot_audit(result: xr.Dataset, *, n_records: int = 20, ax: Axes | None = Non
     ax.invert_yaxis()
     ax.set(xlabel="probability of the suspect target", xlim=(-0.03, 1.03))
     ax.set_title("Label audit: look at these first")
-    ax.legend(fontsize="small", frameon=False, loc="center")
+    ax.legend(fontsize="small", frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)
     return ax
 
 

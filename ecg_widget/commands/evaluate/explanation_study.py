@@ -94,11 +94,11 @@ class Study:
             **stated,
         }
 
-    def template(self, k: int | None = None) -> TimeClusters:
+    def template(self) -> TimeClusters:
         """An estimator that is not fitted."""
         from ecg_widget.clusters import TimeClusters  # noqa: PLC0415
 
-        chosen = k or (self.options.clusters or [TimeClusters().n_clusters])[0]
+        chosen = (self.options.clusters or [TimeClusters().n_clusters])[0]
         return TimeClusters(chosen, normalization=self.options.normalization, random_state=self.options.seed)
 
     def read(self, folds: list[int], part: slice) -> xr.Dataset:
