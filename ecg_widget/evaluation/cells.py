@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from ecg_widget.clusters import TimeClusters, embed
 from ecg_widget.clusters.kmeans import BLOCK_ROWS, squared_distances
 from ecg_widget.networks import ECGNetwork
 
-__all__ = ["fit_centres", "on_one_grid", "pooled", "proportions", "randomised", "sample_cells"]
+__all__ = ["fit_centres", "on_one_grid", "pooled", "proportions", "randomised", "redraw", "sample_cells"]
 
 Arrays = dict[str, np.ndarray]
 
@@ -106,9 +107,26 @@ def randomised(net: ECGNetwork, seed: int = 0) -> ECGNetwork:
     False
     """
     out = copy.deepcopy(net)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for module in out.module.modules():
+        redraw(out.module.modules())
+    out.name, out.provenance = f"{net.name}, weights drawn anew", {}
+    return out.eval()
+
+
+def redraw(modules: Iterable[nn.Module]) -> None:
+    """Give modules, not their children, new weights in place, from PyTorch's generator.
+
+    Examples
+    --------
+    >>> layer = nn.BatchNorm1d(2)
+    >>> layer.running_mean += 1
+    >>> redraw([layer])
+    >>> layer.running_mean
+    tensor([0., 0.])
+    """
+    with torch.no_grad():
+        for module in modules:
             reset = getattr(module, "reset_parameters", None)
             if callable(reset):
                 reset()
@@ -116,8 +134,6 @@ def randomised(net: ECGNetwork, seed: int = 0) -> ECGNetwork:
             for parameter in module.parameters(recurse=False):
                 flat = parameter.flatten()
                 parameter.copy_(flat[torch.randperm(len(flat))].reshape(parameter.shape))
-    out.name, out.provenance = f"{net.name}, weights drawn anew", {}
-    return out.eval()
 
 
 def _as_layers(sample: Arrays, names: list[str]) -> dict[str, xr.DataArray]:
