@@ -141,7 +141,7 @@ def test_parts_of_the_records_are_those_of_all(folder, monkeypatch):
     from ecg_widget.commands.evaluate import explanation_study
 
     monkeypatch.setattr(explanation_study, "_PART", 4)
-    quick = ["--methods", "contribution", "--stability-clusters", "3", "--weight-seeds", "1"]
+    quick = ["--methods", "contribution", "--stability-clusters", "3", "--weight-seeds", "1", "--presets", "blocks.2"]
     assert evaluate(*quick, "--output", "four") == 0
     monkeypatch.setattr(explanation_study, "_PART", 100)
     assert evaluate(*quick, "--output", "all") == 0

@@ -11,7 +11,7 @@ from matplotlib.image import AxesImage
 import ecg_widget as ecg
 from ecg_widget import evaluation, figures
 
-CLUSTERS = ecg.TimeClusters(4, random_state=0)
+CLUSTERS = ecg.TimeClusters(4, n_init=1, random_state=0)
 
 
 @pytest.fixture(scope="module")
