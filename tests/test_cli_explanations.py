@@ -89,12 +89,13 @@ def test_it_prints_what_it_writes(folder, capsys):
         row = rows["stability", f"K={k}"]
         assert f"{row['ari_seed']:.3f} ({row['ari_seed_least']:.3f})" in line_of(printed, f"K={k}", "stability")
         assert (row["ari_bootstrap"] is None) == (k != 3)
+    assert found["sanity_waves"]["ami_signal"].sizes == {"seed": 2}
     stages = ["trained", "head", "blocks.2", "blocks.1", "blocks.0", "stem"]
     assert found["sanity"]["stage"].values.tolist() == stages
     assert found["sanity"].sizes["seed"] == 2
     assert rows["sanity", "head"]["ari"] == 1
     assert f"{rows['sanity_waves', 'stem']['ami']:.3f} (" in line_of(printed, "stem", "sanity: weights drawn anew from the output on, 2 records")  # fmt: skip
-    assert rows["sanity_waves", "raw signal"]["ami"] == pytest.approx(float(found["sanity_waves"]["ami_signal"]))
+    assert rows["sanity_waves", "raw signal"]["ami"] == pytest.approx(float(found["sanity_waves"]["ami_signal"].mean()))
     # Two records of four are of no superclass: they have no label that could be wrong.
     assert found["uncertainty"].sizes["record"] == found["audit"].sizes["record"] == 4
     top = [row for row in document["rows"] if row["measure"] == "audit"]

@@ -79,7 +79,7 @@ def test_alignment_is_measured_where_there_are_waves(shipped):
     known = truth >= 0
     expected = adjusted_mutual_info_score(truth[known], seg["cluster"].values[known])
     np.testing.assert_allclose(result["ami"].sel(stage="trained"), expected)
-    assert 0 < float(result["ami_signal"]) < 1
+    assert ((result["ami_signal"] > 0) & (result["ami_signal"] < 1)).all()
     assert "ami" not in sanity(Picks(), noise(1), ecg.TimeClusters(2), layers=["blocks.0"], n_seeds=1)
 
 

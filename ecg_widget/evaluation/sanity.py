@@ -76,7 +76,7 @@ def sanity(
         of cell contributions, NaN where there are none; ``output_rank``, the same of outputs. ``refit (seed)``: the
         index between two fits to the trained network that differ in their seed, what chance alone leaves of it. Where
         `ds` has waves, ``ami (stage, seed)``, adjusted mutual information of clusters with none, P, QRS and T, and
-        ``ami_signal``, that of k-means on the raw leads with as many clusters at the same cells.
+        ``ami_signal (seed)``, that of k-means on the raw leads with as many clusters at the same cells.
 
     Raises
     ------
@@ -141,8 +141,11 @@ def sanity(
     )
     if truth is None:
         return out
-    signal = signal_segmentation(ds, reference, template.n_clusters, random_state=random_state)
-    return out.assign(ami_signal=((), _alignment(signal, truth), {"units": "1"}))
+    signal = [
+        signal_segmentation(ds, reference, template.n_clusters, random_state=random_state + seed)
+        for seed in range(n_seeds)
+    ]
+    return out.assign(ami_signal=("seed", [_alignment(s, truth) for s in signal], {"units": "1"}))
 
 
 def _stages(network: ECGNetwork, ds: xr.Dataset, layers: list[str]) -> dict[str, list[str]]:

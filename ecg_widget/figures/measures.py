@@ -167,7 +167,8 @@ def plot_sanity(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         ax.fill_between(at, values.min(1), values.max(1), color=colour, alpha=0.15, linewidth=0)
     ax.axhline(float(result["refit"].mean()), **_CHANCE, label="clusters of another seed")
     if "ami_signal" in result:
-        ax.axhline(float(result["ami_signal"]), **_CHANCE | {"linestyle": ":"}, label="alignment of the raw signal")
+        signal = float(result["ami_signal"].mean())
+        ax.axhline(signal, **_CHANCE | {"linestyle": ":"}, label="alignment of the raw signal")
     ax.axhline(0, color="0.8", linewidth=1, zorder=0)
     ax.set_xticks(at, stages, rotation=30, ha="right")
     ax.set(xlabel="randomised from the output up to", ylabel="agreement with the trained network")

@@ -116,7 +116,7 @@ def _sanity(result: xr.Dataset) -> list[dict[str, Any]]:
         rows.append(row)
     rows.append({"name": "other seed", "ari": float(result["refit"].mean())})
     if "ami_signal" in result:
-        rows.append({"name": "raw signal", "ami": float(result["ami_signal"])})
+        rows.append({"name": "raw signal", "ami": float(result["ami_signal"].mean())})
     return rows
 
 
@@ -130,7 +130,7 @@ def _print_sanity(result: xr.Dataset, source: str) -> None:
     say(f"all weights random: {number(last['ari'])} of the trained network's clusters are left (adjusted Rand index)")
     if "ami" in result:
         share = last["ami"] / rows[0]["ami"]
-        raw = float(result["ami_signal"]) / rows[0]["ami"]
+        raw = float(result["ami_signal"].mean()) / rows[0]["ami"]
         say(f"and {number(share)} of its alignment with waves; the raw signal has {number(raw)} of it")
 
 
