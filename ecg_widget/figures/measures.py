@@ -172,9 +172,9 @@ def plot_sanity(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax.axhline(0, color="0.8", linewidth=1, zorder=0)
     ax.set_xticks(at, stages, rotation=30, ha="right")
     ax.set(xlabel="randomised from the output up to", ylabel="agreement with the trained network")
-    ax.set_ylim(lowest - 0.05, 1.05)
+    ax.set_ylim(lowest - 0.05, 1.4)  # above 1 the legend
     ax.set_title("Sanity: cascading weight randomisation")
-    ax.legend(fontsize="small", frameon=False)
+    ax.legend(fontsize="small", frameon=False, loc="upper center", ncols=2)
     return ax
 
 
