@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,30 +15,22 @@ import xarray as xr
 from torch import nn
 
 from ecg_widget.activations import Activations, activations
-from ecg_widget.clusters import DEFAULT_CLUSTERS, TimeClusters, embed, match_clusters
+from ecg_widget.clusters import embed
 from ecg_widget.clusters.embedding import channel_statistics
-from ecg_widget.explanation import contributions
+from ecg_widget.clusters.kmeans import Interrupted, interruptible
+from ecg_widget.fits import ANCHOR, N_CLUSTERS, Fit, Fits, matched_records
 from ecg_widget.layers import choose_layers, in_network_order, list_layers
 from ecg_widget.networks import as_network
 from ecg_widget.records import validate_ecg
+from ecg_widget.results import record_result
 
-N_CLUSTERS = (2, 20)  # range of the slider: above 20, colours cannot be told apart
-ANCHOR = DEFAULT_CLUSTERS  # slots (colours) of every other number are matched, step by step, to those of this one
-FIT_CELLS = 30_000  # cells a live fit uses at most: a slider must answer while it moves
-MATCH_RECORDS = 64  # records on which clusters of two fits are matched
 CACHE_BYTES = 1 << 29  # embeddings kept; the least recently used go first
+RESULTS = 512  # kept; some ten kB each for a recording of 10 s
+REST_S = 0.05  # of the sliders, before work that nobody waits for begins
+TOLD_S = 1.0  # between two announcements of what is ready
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Clusters of one choice of layers and one number of clusters, and the slot (colour) that each keeps."""
-
-    clusters: TimeClusters
-    slots: np.ndarray
-    sample: xr.Dataset  # segmentation of the records used for matching, with its slots
 
 
 class Explorer:
@@ -99,7 +91,8 @@ class Explorer:
         self.batch_size = batch_size
         self._lock = threading.RLock()
         self._results: OrderedDict[Hashable, xr.Dataset] = OrderedDict()
-        self._fits: dict[Hashable, Fit] = {}
+        self._fits: dict[tuple[str, ...], Fits] = {}
+        self._stop = threading.Event()
         self._embeddings: OrderedDict[Hashable, xr.DataArray] = OrderedDict()
         self._activations: Activations | None = None
         self._means: dict[str, xr.DataArray] = {}
@@ -172,11 +165,15 @@ class Explorer:
                 lambda cache: sum(x.nbytes for x in cache.values()) > CACHE_BYTES,
             )
 
-    def fit(self, layers: Sequence[str], n_clusters: int) -> Fit:
-        """Clusters for one choice; deterministic, whatever was looked at before.
+    def fit(self, layers: Sequence[str], n_clusters: int, *, draft: bool = False) -> Fit:
+        """Clusters for one choice; deterministic, whatever was looked at before, see `ecg_widget.fits`.
 
-        Slots are matched along a fixed path: `ANCHOR` clusters of `default_layers` first, as many of other layers are
-        matched to those, and every other number starts from its neighbour towards `ANCHOR` and is matched to it.
+        Parameters
+        ----------
+        layers, n_clusters
+            The choice.
+        draft
+            Whether a first answer from few cells will do.
         """
         names = tuple(self.check_layers(layers))
         low, high = N_CLUSTERS
@@ -184,7 +181,7 @@ class Explorer:
             raise ValueError(f"n_clusters: expected a whole number from {low} to {high}, got {n_clusters!r}")
         with self._lock:
             cells = int(self.embedding(names)["valid"].sum())
-            if cells < N_CLUSTERS[0]:
+            if cells < low:
                 raise ValueError(
                     f"signal: expected cells to cluster, got {cells} valid cells: nearly all of the recording is a "
                     "gap or exactly zero in all leads; look at ds['signal']"
@@ -194,23 +191,20 @@ class Explorer:
                     f"n_clusters: expected at most the {cells} valid cells of these records in {' + '.join(names)}, "
                     f"got {n_clusters}; use fewer clusters, a finer layer or longer recordings"
                 )
-            default = tuple(self.default_layers)
-            reference = None if names == default else self._fit(default, self._anchor(default), None)
-            anchor = self._anchor(names)
-            found = self._fit(names, anchor, reference)
-            step = 1 if n_clusters >= anchor else -1
-            for k in range(anchor + step, int(n_clusters) + step, step):
-                found = self._fit(names, k, found, found.clusters.cluster_centers_)
-            return found
+            fits = self._fits_of(names)
+            if draft and n_clusters not in fits:
+                return fits.draft(int(n_clusters))
+            if n_clusters not in fits:
+                self.on_progress(f"finding {n_clusters} clusters in {_count(cells, 'cell')}")
+            return fits.exact(self.embedding(names), int(n_clusters))
 
     def segmentation(self, layers: Sequence[str] | None = None, n_clusters: int = ANCHOR) -> xr.Dataset:
         """Segments of all records, as `TimeClusters.predict` gives, with each cluster's colour ``slot (cluster)``."""
         names = self.default_layers if layers is None else list(layers)
         with self._lock:
-            fit = self.fit(names, n_clusters)
-            return fit.clusters.predict(self.embedding(names)).assign(slot=("cluster", fit.slots))
+            return self.fit(names, n_clusters).segmentation(self.embedding(names))
 
-    def result(self, record: str, layers: Sequence[str], n_clusters: int) -> xr.Dataset:
+    def result(self, record: str, layers: Sequence[str], n_clusters: int, *, draft: bool = False) -> xr.Dataset:
         """Everything the page shows of one record for one choice of layers and number of clusters.
 
         Parameters
@@ -219,6 +213,8 @@ class Explorer:
             Name of a record.
         layers, n_clusters
             The choice.
+        draft
+            Whether a first answer will do where the exact one takes longer; ``attrs["draft"]`` says whether it is one.
 
         Returns
         -------
@@ -237,12 +233,35 @@ class Explorer:
         names = self.check_layers(layers)
         row = self._row(record)
         with self._lock:
+            if draft and not self._soon(tuple(names), n_clusters):
+                return self._result(row, names, n_clusters, draft=True)
             return self._kept(
                 self._results,
                 (row, tuple(names), int(n_clusters)),
                 lambda: self._result(row, names, n_clusters),
-                lambda cache: len(cache) > 256,
+                lambda cache: len(cache) > RESULTS,
             )
+
+    def prefetch(
+        self, record: str, layers: Sequence[str], n_clusters: int, ready: Callable[[dict[int, xr.Dataset]], None]
+    ) -> None:
+        """Compute the results of all numbers of clusters in the background, nearest first.
+
+        Parameters
+        ----------
+        record, layers, n_clusters
+            The choice that is shown.
+        ready
+            Called in the background, now and then and at the end, with the results that are there.
+        """
+        self.interrupt()
+        stop = self._stop = threading.Event()
+        arguments = (stop, record, list(layers), int(n_clusters), ready)
+        threading.Thread(target=self._prefetch, args=arguments, name="ecg-widget prefetch", daemon=True).start()
+
+    def interrupt(self) -> None:
+        """End what `prefetch` does, between two iterations of k-means at the latest."""
+        self._stop.set()
 
     def signal(self, record: str) -> xr.Dataset:
         """The recording of one record as it was given, ``signal (lead, time)``."""
@@ -250,6 +269,7 @@ class Explorer:
 
     def close(self) -> None:
         """Free every cache, device memory too."""
+        self.interrupt()
         with self._lock:
             self._results.clear()
             self._fits.clear()
@@ -266,75 +286,60 @@ class Explorer:
             raise ValueError(f"record: expected one of {names[:5]}{'...' if len(names) > 5 else ''}, got {record!r}")
         return names.index(record)
 
-    def _anchor(self, names: tuple[str, ...]) -> int:
-        """`ANCHOR`, or as many as a very short recording has cells."""
-        return max(N_CLUSTERS[0], min(ANCHOR, int(self.embedding(names)["valid"].sum())))
-
-    def _fit(self, names: tuple[str, ...], k: int, reference: Fit | None, init: np.ndarray | None = None) -> Fit:
-        if (names, k) not in self._fits:
+    def _fits_of(self, names: tuple[str, ...]) -> Fits:
+        if names not in self._fits:
+            default, reference = tuple(self.default_layers), None
+            if names != default:
+                colours = self._fits_of(default)
+                anchor = colours.draft(colours.anchor)
+                reference = anchor.segmentation(matched_records(self.embedding(default)))
             x = self.embedding(names)
-            self.on_progress(f"finding {k} clusters in {_count(int(x['valid'].sum()), 'cell')}")
-            clusters = TimeClusters(k, max_cells=FIT_CELLS, random_state=self.random_state, device=self.device)
-            clusters.fit(x, init=init)
-            every = -(-x.sizes["record"] // MATCH_RECORDS)
-            sample = clusters.predict(x.isel(record=slice(None, None, every)))
-            slots = np.arange(k, dtype=np.uint8) if reference is None else match_clusters(sample, reference.sample)
-            self._fits[names, k] = Fit(clusters, slots, sample.assign(slot=("cluster", slots)))
-        return self._fits[names, k]
+            self.on_progress(f"finding {ANCHOR} clusters in {_count(int(x['valid'].sum()), 'cell')}")
+            self._fits[names] = Fits(x, reference, random_state=self.random_state, device=self.device)
+        return self._fits[names]
 
-    def _result(self, row: int, names: list[str], k: int) -> xr.Dataset:
-        fit = self.fit(names, k)
+    def _soon(self, names: tuple[str, ...], k: int) -> bool:
+        """Whether the exact result is there, or takes no longer than a draft."""
+        fits = self._fits_of(names)
+        return k in fits or fits.whole
+
+    def _prefetch(
+        self,
+        stop: threading.Event,
+        record: str,
+        names: list[str],
+        n_clusters: int,
+        ready: Callable[[dict[int, xr.Dataset]], None],
+    ) -> None:
+        if stop.wait(REST_S):
+            return
+        low, high = N_CLUSTERS
+        there: dict[int, xr.Dataset] = {}
+        told = time.monotonic()
+        try:
+            high = min(high, int(self.embedding(names)["valid"].sum()))
+            for k in sorted(range(low, high + 1), key=lambda k: (abs(k - n_clusters), k)):
+                if stop.is_set():
+                    return
+                with interruptible(stop):
+                    there[k] = self.result(record, names, k)
+                if len(there) == 1 or time.monotonic() - told > TOLD_S or len(there) == high - low + 1:
+                    ready(dict(there))
+                    told = time.monotonic()
+        except Interrupted:
+            return
+        except Exception:  # a thread has nobody to raise to; the same choice raises again when the user makes it
+            log.exception("prefetch")
+
+    def _result(self, row: int, names: list[str], k: int, *, draft: bool = False) -> xr.Dataset:
+        fit = self.fit(names, k, draft=draft)
         one = slice(row, row + 1)
-        x = self.embedding(names).isel(record=one)
-        segments = fit.clusters.predict(x)
         acts = self.activations(names)
         acts = Activations({n: a.isel(record=one) for n, a in acts.items()}, acts.output.isel(record=one))
-        out = segments.isel(record=0).drop_vars("record")
-        components, explained = _principal_components(x.values[0], x["valid"].values[0])
-        raw = acts.output.isel(record=0)
-        known = bool(x["valid"].any())
-        prediction = self.network.to_prediction(torch.from_numpy(np.array(raw.values))).numpy()
-        out["slot"] = ("cluster", fit.slots)
-        out["map"] = (("cell", "component"), components)
-        out["logit"] = ("target", raw.values, {"units": "logit"})
-        out["prediction"] = ("target", prediction if known else np.full_like(prediction, np.nan), {"units": "1"})
-        out = out.assign_coords(target=("target", raw["target"].values.astype(str)))
-        out.attrs = {
-            "record": str(x["record"].values[0]),
-            "layers": list(names),
-            "n_clusters": int(k),
-            "tau": float(fit.clusters.tau_),
-            "network": self.network.name,
-            "output": self.network.output_kind,
-            "device": self.device_name,
-            "map_explained": explained,
-            "completeness_error": None,
-            "contribution_method": "",
-            "contribution_note": "",
-        }
-        if isinstance(self.network, Activations) or not self.network.targets:
-            out.attrs["contribution_note"] = "There is no network here whose outputs could be split among the clusters."
-            return out
-        try:
-            split = contributions(self.network, acts, segments, baseline=self._mean_activation(names))
-        except ValueError as error:  # outputs that do not follow from the layer: everything else still holds
-            out.attrs["contribution_note"] = str(error)
-            return out
-        for name, values in {
-            "contribution": split.isel(record=0),
-            "contribution_masked": split["masked"].isel(record=0),
-            "intercept": split["intercept"],
-        }.items():
-            out[name] = (values.dims, values.values, {"units": "logit"})
-        layer = split.attrs["layer"]
-        out.attrs |= {
-            "completeness_error": split.attrs["completeness_error"],
-            "contribution_method": f"{split.attrs['method']}, exact"
-            if split.attrs["approach"] == "exact"
-            else f"{split.attrs['method']}; intercept: output at the {split.attrs['baseline']}",
-            "contribution_note": f"Clusters come from {' + '.join(names)}, the split is of {layer} alone, "
-            f"whose cells see {float(acts[layer]['width'].values[0]):.2g} s of signal each.",
-        }
+        out = record_result(
+            self.network, acts, self.embedding(names).isel(record=one), fit, self._mean_activation(names)
+        )
+        out.attrs |= {"layers": list(names), "draft": draft, "device": self.device_name}
         return out
 
     def _mean_activation(self, names: Sequence[str]) -> xr.DataArray:
@@ -354,20 +359,6 @@ class Explorer:
                 cache.popitem(last=False)
         cache.move_to_end(key)
         return cache[key]
-
-
-def _principal_components(x: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """First two principal components ``(cell, component)`` of a record's valid cells and the variance they explain."""
-    out = np.full((len(x), 2), np.nan, np.float32)
-    rows = x[valid] - x[valid].mean(0) if valid.any() else x[valid]
-    if len(rows) < 2:
-        return out, [0.0, 0.0]
-    u, s, v = np.linalg.svd(rows, full_matrices=False)
-    signs = np.sign(v[:2, :][np.arange(min(2, len(v))), np.abs(v[:2]).argmax(1)])  # a sign of its own would be a draw
-    count = min(2, len(s))
-    out[np.flatnonzero(valid)[:, None], np.arange(count)] = u[:, :count] * s[:count] * signs[:count]
-    total = float((s**2).sum()) or 1.0
-    return out, [float(e) for e in (s[:2] ** 2 / total)] + [0.0] * (2 - count)
 
 
 def _count(n: int, noun: str) -> str:

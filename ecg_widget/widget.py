@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import xarray as xr
 from torch import nn
 
 from ecg_widget.activations import Activations
-from ecg_widget.explorer import ANCHOR, N_CLUSTERS, Explorer
+from ecg_widget.explorer import Explorer
+from ecg_widget.fits import ANCHOR, N_CLUSTERS
 from ecg_widget.lifetime import close_on_rerun, forget
 from ecg_widget.wire import encode, quantise
 
@@ -35,19 +38,34 @@ def _bundle() -> str | Path:
     return "// ecg_widget\n" + _BUNDLE.read_text(encoding="utf-8")  # of one line, it would be taken for a file's name
 
 
-class _Encoded(t.TraitType[xr.Dataset | None, xr.Dataset | None]):
-    """An xarray Dataset in Python, `wire.encode` on the way to the page; only Python writes it."""
+class _Ready:
+    """Results of one record and choice of layers for many numbers of clusters, as they travel to the page."""
 
-    def __init__(self) -> None:
+    def __init__(self, results: Mapping[int, xr.Dataset]) -> None:
+        self.results = dict(results)
+
+    def holds(self, result: xr.Dataset | None) -> bool:
+        """Whether the page has this very result."""
+        return result is not None and self.results.get(result.attrs["n_clusters"]) is result
+
+    def encoded(self) -> dict[str, Any]:
+        """By number of clusters, as JSON has it: text."""
+        return {str(k): encode(result) for k, result in sorted(self.results.items())}
+
+
+class _Encoded(t.TraitType[Any, Any]):
+    """Something in Python, JSON with buffers on the way to the page; only Python writes it."""
+
+    def __init__(self, encoded: Callable[[Any], Any]) -> None:
         super().__init__(default_value=None, allow_none=True)
         self.tag(
             sync=True,
             echo_update=False,
-            to_json=lambda value, _widget: None if value is None else encode(value),
+            to_json=lambda value, _widget: None if value is None else encoded(value),
             from_json=lambda _value, widget: getattr(widget, self.name or ""),
         )
 
-    def set(self, obj: Any, value: xr.Dataset | None) -> None:
+    def set(self, obj: Any, value: Any) -> None:
         """Notify by identity: ``==`` of Datasets is a Dataset, which is true."""
         old = obj._trait_values.get(self.name)  # noqa: SLF001  (the storage traitlets itself uses)
         obj._trait_values[self.name] = value  # noqa: SLF001
@@ -71,7 +89,10 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     record, target : str
         What is shown.
     result : xarray.Dataset or None
-        Of the shown record, see `Explorer.result`. Replaced, never changed.
+        Of the shown record, see `Explorer.result`. Replaced, never changed. After a move in the page it may be a
+        first answer from some of the cells, see ``result.attrs["draft"]``; the exact one follows by itself.
+    ready : object or None
+        Results for other numbers of clusters, computed in the background so that a move to one of them takes a frame.
     waveform : xarray.Dataset or None
         ``signal (lead, time)`` int16 with ``attrs["scale"]`` in mV for each lead.
     choices : dict
@@ -98,8 +119,9 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     threshold = t.Float(0.5).tag(sync=True)
     record = t.Unicode().tag(sync=True)
     target = t.Unicode().tag(sync=True)
-    result: t.TraitType[xr.Dataset | None, xr.Dataset | None] = _Encoded()
-    waveform: t.TraitType[xr.Dataset | None, xr.Dataset | None] = _Encoded()
+    result: t.TraitType[xr.Dataset | None, xr.Dataset | None] = _Encoded(encode)
+    ready: t.TraitType[_Ready | None, _Ready | None] = _Encoded(_Ready.encoded)
+    waveform: t.TraitType[xr.Dataset | None, xr.Dataset | None] = _Encoded(encode)
     choices = t.Dict().tag(sync=True, echo_update=False)
     error = t.Unicode().tag(sync=True, echo_update=False)
     progress = t.Unicode().tag(sync=True, echo_update=False)
@@ -113,6 +135,7 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
             **traits,
         }
         super().__init__(**chosen)
+        self._moving = threading.RLock()
         self.choices = _choices(explorer)
         explorer.on_progress = self._show_progress
         self.observe(self._update, ["layers", "n_clusters", "record"])
@@ -166,19 +189,39 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     def _update(self, change: Any = None) -> None:
         """Bring `waveform` and `result` to the user's choice, in one message; on an error what still holds stays."""
         new_record = change is None or change.name == "record"
-        with self.hold_sync():
+        moved_in_page = change is not None and change.name in self._property_lock
+        self.explorer.interrupt()
+        with self._moving, self.hold_sync():
             try:
                 if self.explorer.offer(self.layers):
                     self.choices = _choices(self.explorer)
                 if new_record:
                     self.waveform = _waveform(self.explorer, self.record)
-                self.result = self.explorer.result(self.record, self.layers, self.n_clusters)
+                self.result = self.explorer.result(self.record, self.layers, self.n_clusters, draft=moved_in_page)
                 self.error = ""
             except (ValueError, RuntimeError, MemoryError) as error:
                 log.exception("%s", type(error).__name__)
                 self.result = None if new_record else self.result
                 self.error = str(error) or type(error).__name__
             self.progress = ""
+        if not self.error and getattr(self.comm, "kernel", None) is not None:  # there may be a page
+            choice = (self.record, tuple(self.layers))
+            self.explorer.prefetch(self.record, self.layers, self.n_clusters, partial(self._take, choice))
+
+    def _take(self, choice: tuple[str, tuple[str, ...]], results: dict[int, xr.Dataset]) -> None:
+        """Keep what the background has computed for a choice, unless the user has moved on."""
+        with self._moving:
+            if choice != (self.record, tuple(self.layers)):
+                return
+            self.ready = _Ready(results)
+            if self.result is not None and self.result.attrs["draft"] and self.n_clusters in results:
+                self.result = results[self.n_clusters]
+
+    def _should_send_property(self, key: str, value: Any) -> bool:
+        """What the page has among `ready` is not sent once more."""
+        if key == "result" and self.ready is not None and self.ready.holds(self.result):
+            return False
+        return bool(super()._should_send_property(key, value))
 
     def _show_progress(self, text: str) -> None:
         self.progress = text

@@ -9,6 +9,7 @@ import xarray as xr
 
 import ecg_widget as ecg
 from ecg_widget import explorer as module
+from ecg_widget import fits
 from ecg_widget.clusters import TimeClusters
 from ecg_widget.networks import ECGNetwork, InputSpec, PooledResNet1d
 
@@ -43,7 +44,7 @@ def test_result_is_the_pipeline(explorer, net, ds):
     record = ds["record"].values[2]
     result = explorer.result(record, explorer.default_layers, 10)
     acts = ecg.activations(net, ds)
-    tc = TimeClusters(max_cells=module.FIT_CELLS, random_state=0).fit(acts)
+    tc = TimeClusters(max_cells=fits.FIT_CELLS, random_state=0).fit(acts)
     seg = tc.predict(acts).isel(record=2)
     np.testing.assert_array_equal(result["cluster"], seg["cluster"])
     np.testing.assert_allclose(result["entropy"], seg["entropy"], atol=1e-5)
@@ -75,7 +76,7 @@ def test_colours_keep_their_meaning(explorer, ds):
         seg = explorer.segmentation(n_clusters=k)
         slots = seg["slot"].values
         assert len(set(slots.tolist())) == k
-        assert slots.max() < max(k, module.ANCHOR)  # at most ten clusters stay within the palette of ten
+        assert slots.max() < max(k, fits.ANCHOR)  # at most ten clusters stay within the palette of ten
         cells = slots[seg["cluster"].values]
         if before is not None:
             kept.append((cells == before).mean())
@@ -83,7 +84,7 @@ def test_colours_keep_their_meaning(explorer, ds):
     assert min(kept) > 0.5
     assert np.median(kept) > 0.8
     other = explorer.segmentation(["blocks.2"])
-    assert sorted(other["slot"].values.tolist()) == list(range(module.ANCHOR))
+    assert sorted(other["slot"].values.tolist()) == list(range(fits.ANCHOR))
 
 
 def test_one_forward_pass_serves_every_layer(monkeypatch, explorer, ds):
@@ -95,13 +96,13 @@ def test_one_forward_pass_serves_every_layer(monkeypatch, explorer, ds):
 
 
 def test_results_are_kept_and_bounded(monkeypatch, explorer, ds):
-    fits = counting(monkeypatch, TimeClusters, "fit")
+    found = counting(monkeypatch, TimeClusters, "fit")
     record = str(ds["record"].values[0])
     a = explorer.result(record, explorer.default_layers, 9)
-    n = len(fits)
+    n = len(found)
     assert explorer.result(record, explorer.default_layers, 9) is a
     explorer.result(str(ds["record"].values[1]), explorer.default_layers, 9)
-    assert len(fits) == n
+    assert len(found) == n
     monkeypatch.setattr(module, "CACHE_BYTES", 1)
     for layers in explorer.choices:
         explorer.embedding(layers)

@@ -1,6 +1,8 @@
 """Traits and observers: what the page is sent, when, and how much of it."""
 
 import gc
+import importlib
+import threading
 import weakref
 
 import numpy as np
@@ -9,6 +11,7 @@ import traitlets
 import xarray as xr
 
 import ecg_widget as ecg
+from ecg_widget import explorer, fits
 from ecg_widget import widget as module
 from ecg_widget.wire import decode, encode
 
@@ -49,7 +52,25 @@ def ds():
 def w(net, ds):
     widget = ecg.explore(net, ds)
     widget.comm = Comm()
+    widget.explorer.prefetch = lambda *_: None  # what is computed ahead has tests of its own
     yield widget
+    widget.close()
+
+
+@pytest.fixture
+def ahead(monkeypatch, net):
+    """A widget whose drafts see some of its cells, and the threads it would have started."""
+    started = []
+
+    def start(thread):
+        started.append(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(fits, "DRAFT_CELLS", 200)
+    monkeypatch.setattr(explorer, "REST_S", 0)
+    widget = ecg.explore(net, ecg.simulate(2, seed=1, duration=5, sampling_rate=100))
+    widget.comm = Comm()
+    yield widget, started
     widget.close()
 
 
@@ -145,6 +166,116 @@ def test_another_record_comes_with_its_waveform_in_one_message(w, ds):
     assert w.result.attrs["record"] == w.waveform.attrs["record"] == ds["record"].values[2]
 
 
+def run(thread):
+    """What a thread would do, here and now."""
+    thread.run()
+
+
+def test_all_numbers_of_clusters_are_computed_ahead(ahead):
+    w, started = ahead
+    w.n_clusters = 11
+    order = []
+    compute = w.explorer.result
+    w.explorer.result = lambda record, layers, k, **more: order.append(k) or compute(record, layers, k, **more)
+    run(started[-1])
+    assert order == sorted(range(2, 21), key=lambda k: (abs(k - 11), k))
+    assert sorted(w.ready.results) == list(range(2, 21))
+    sent = [s["ready"] for s in states(w) if "ready" in s]
+    assert 2 <= len(sent) <= 4, "the first one and the whole, not each of them"
+    assert list(sent[-1]) == [str(k) for k in range(2, 21)]
+    for k, encoded in w.get_state(["ready"])["ready"].items():
+        want = compute(w.record, w.layers, int(k))
+        np.testing.assert_array_equal(decode(encoded)["cluster"], want["cluster"])
+        assert not want.attrs["draft"]
+
+
+def test_a_move_to_what_is_ready_sends_no_byte(ahead):
+    w, started = ahead
+    move(w, n_clusters=11)
+    run(started[-1])
+    w.comm.sent.clear()
+    for i in range(60):
+        move(w, n_clusters=2 + i % 19)
+        assert w.result.attrs["n_clusters"] == w.n_clusters
+    assert not any({"result", "ready", "waveform"} & set(s) for s in states(w))
+    assert sum(sum(memoryview(b).nbytes for b in buffers) for _, buffers in w.comm.sent) == 0
+    state = w.get_state(["result"])  # a page that comes later gets the whole
+    assert decode(state["result"]).attrs["n_clusters"] == w.n_clusters
+
+
+def test_a_first_answer_for_the_page_and_the_end_result_for_python(ahead):
+    w, started = ahead
+    move(w, n_clusters=14)
+    assert w.result.attrs["draft"]
+    first = w.result
+    run(started[-1])
+    assert not w.result.attrs["draft"]
+    assert w.result.attrs["n_clusters"] == 14
+    colours = [r["slot"].values[r["cluster"].values] for r in (first, w.result)]
+    assert (colours[0] == colours[1]).mean() > 0.7
+    w.n_clusters = 17
+    w.layers = ["blocks.2"]
+    w.n_clusters = 5
+    assert not w.result.attrs["draft"], "who writes Python reads results at once"
+
+
+def test_a_move_ends_what_nobody_waits_for(ahead):
+    w, started = ahead
+    move(w, n_clusters=11)
+    first = started[-1]
+    move(w, n_clusters=12)
+    assert started[-1] is not first
+    found, fit = [], ecg.TimeClusters.fit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ecg.TimeClusters, "fit", lambda self, *a, **k: found.append(1) or fit(self, *a, **k))
+        run(first)
+    assert found == []
+    assert w.ready is None
+    w.explorer.interrupt()
+    run(started[-1])
+    assert w.ready is None
+
+
+def test_a_fit_ends_between_two_iterations(ahead):
+    w, started = ahead
+    kmeans = importlib.import_module("ecg_widget.clusters.kmeans")  # the package gives the function under this name
+    move(w, n_clusters=11)
+    assign, calls = kmeans.assign, []
+
+    def counted(*args):
+        calls.append(1)
+        if len(calls) == 3:
+            w.explorer.interrupt()
+        return assign(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kmeans, "assign", counted)
+        run(started[-1])
+    assert len(calls) == 3
+    assert w.ready is None
+    w.n_clusters = 12
+    assert w.result.attrs["n_clusters"] == 12
+
+
+def test_what_was_computed_for_another_choice_is_not_shown(ahead):
+    w, started = ahead
+    move(w, n_clusters=11)
+    take = started[-1]._args[-1]
+    results = {11: w.explorer.result(w.record, w.layers, 11)}
+    w.layers = ["blocks.2"]
+    take(results)
+    assert w.ready is None
+    assert w.result.attrs["layers"] == ["blocks.2"]
+
+
+def test_closing_ends_it(ahead):
+    w, started = ahead
+    move(w, n_clusters=11)
+    w.close()
+    run(started[-1])
+    assert w.explorer._activations is None
+
+
 def test_the_page_cannot_write_what_python_writes(w):
     result, waveform = w.result, w.waveform
     move(w, result={"attrs": {}}, waveform=None)
@@ -195,7 +326,9 @@ def test_unknown_keywords_are_errors(net, ds):
 
 def test_errors_while_computing_are_shown_and_go_away(monkeypatch, w):
     result, compute = w.result, w.explorer.result
-    monkeypatch.setattr(w.explorer, "result", lambda *_: (_ for _ in ()).throw(RuntimeError("CUDA out of memory")))
+    monkeypatch.setattr(
+        w.explorer, "result", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("CUDA out of memory"))
+    )
     w.n_clusters = 7
     assert w.error == "CUDA out of memory"
     assert w.result is result

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from threading import Event
 
 import torch
 from torch.nn import functional
@@ -13,6 +16,39 @@ TILE_ROWS = 128  # rows of one small matrix product, which one thread does alone
 LEAST_TILES = (
     32  # products done at once: of fewer, a library cuts each among threads, and its bits depend on their number
 )
+
+
+class Interrupted(Exception):  # noqa: N818  (nothing went wrong)
+    """A computation was ended because nobody waits for it any more."""
+
+
+_stop: ContextVar[Event | None] = ContextVar("stop", default=None)
+
+
+@contextmanager
+def interruptible(stop: Event) -> Iterator[None]:
+    """Let an event end every `kmeans` of this thread between two iterations, with `Interrupted`.
+
+    Parameters
+    ----------
+    stop
+        Set by another thread.
+
+    Examples
+    --------
+    >>> stop = Event()
+    >>> stop.set()
+    >>> with interruptible(stop):
+    ...     kmeans(torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0]]))
+    Traceback (most recent call last):
+    ...
+    ecg_widget.clusters.kmeans.Interrupted
+    """
+    token = _stop.set(stop)
+    try:
+        yield
+    finally:
+        _stop.reset(token)
 
 
 @dataclass(frozen=True)
@@ -134,6 +170,8 @@ def kmeans(
     converged = False
     iteration = 0
     while iteration < max_iter and not converged:
+        if (stop := _stop.get()) is not None and stop.is_set():
+            raise Interrupted
         iteration += 1
         moved = _centroids(x, labels, distance, centers)
         shift = float((moved - centers).square().sum())

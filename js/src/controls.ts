@@ -33,6 +33,7 @@ export class Controls {
   readonly #state: State;
   readonly #layers = slider("layers", "Layers", "1");
   readonly #clusters = slider("clusters", "Clusters", "1");
+  readonly #ready = element("span", { class: "ready", "data-ecg": "ready" });
   readonly #threshold = slider("threshold", "Uncertainty threshold", "0.01");
   /** For the view to place beside the picture. */
   readonly window: HTMLElement;
@@ -47,6 +48,7 @@ export class Controls {
     this.window = this.#start.field;
     this.window.hidden = true;
     this.#threshold.input.max = "1";
+    this.#clusters.output.before(this.#ready);
     onInput(this.#layers.input, (value) => {
       const choice = state.choices.layers[Number(value)];
       if (choice) {
@@ -98,6 +100,7 @@ export class Controls {
     show(this.#layers, 0, Math.max(layers.length - 1, 0), Math.max(index, 0), ...layerText(layers[index], chosen));
     const k = state.get("n_clusters");
     show(this.#clusters, n_clusters[0], n_clusters[1], k, String(k), `${k} clusters`);
+    setText(this.#ready, readyText(state.readyClusters, n_clusters));
     const threshold = state.get("threshold");
     show(this.#threshold, 0, 1, threshold, threshold.toFixed(2), `entropy ${threshold.toFixed(2)}`);
     fillSame(this.#record.input, records, state.get("record"));
@@ -123,6 +126,12 @@ export class Controls {
       this.#arrangement.input.value = "rows";
     }
   }
+}
+
+/** How far the kernel is ahead of the slider; nothing once it has it all. */
+export function readyText(ready: readonly number[], [low, high]: readonly [number, number]): string {
+  const all = high - low + 1;
+  return ready.length === 0 || ready.length >= all ? "" : `${ready.length} of ${all} ready`;
 }
 
 function layerText(choice: LayerChoice | undefined, chosen: string): [shown: string, spoken: string] {

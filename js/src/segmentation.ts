@@ -15,6 +15,8 @@ export interface Segmentation {
   readonly record: string;
   readonly layers: readonly string[];
   readonly nClusters: number;
+  /** A first answer from some of the cells; the exact one follows by itself. */
+  readonly draft: boolean;
   readonly network: string;
   readonly output: string;
   readonly device: string;
@@ -54,6 +56,7 @@ export function readSegmentation(encoded: EncodedDataset): Segmentation {
     record: text(attrs, "record"),
     layers: list(attrs, "layers").map(String),
     nClusters: Number(attrs.n_clusters),
+    draft: attrs.draft === true,
     network: text(attrs, "network"),
     output: text(attrs, "output"),
     device: text(attrs, "device"),

@@ -31,6 +31,8 @@ export interface UserTraits {
 export interface PythonTraits {
   waveform: EncodedDataset | null;
   result: EncodedDataset | null;
+  /** Results for other numbers of clusters, by number: what the kernel has computed ahead. */
+  ready: Record<string, EncodedDataset> | null;
   choices: Partial<Choices> | null;
   error: string;
   progress: string;
@@ -46,7 +48,7 @@ export interface Picture {
 }
 
 const USER = ["layers", "n_clusters", "threshold", "record", "target"] as const satisfies readonly TraitName[];
-const PYTHON = ["waveform", "result", "choices", "error", "progress"] as const satisfies readonly TraitName[];
+const PYTHON = ["waveform", "result", "ready", "choices", "error", "progress"] as const satisfies readonly TraitName[];
 
 type Listener = (changed: ReadonlySet<TraitName>) => void;
 
@@ -56,8 +58,9 @@ export class State {
   readonly #handlers: (readonly [`change:${TraitName}`, () => void])[];
   #recording: Recording | null = null;
   #segmentation: Segmentation | null = null;
+  readonly #ahead = new Map<number, { encoded: EncodedDataset; segmentation: Segmentation }>();
   #picture: Picture | null = null;
-  readonly #unreadable = { waveform: "", result: "" };
+  readonly #unreadable = { waveform: "", result: "", ready: "" };
   #unsaved = false;
   #saving = 0;
 
@@ -85,18 +88,21 @@ export class State {
 
   /** Python's error, else what kept the page from reading Python's data; "" = none. */
   get error(): string {
-    return this.#model.get("error") || this.#unreadable.waveform || this.#unreadable.result;
+    return this.#model.get("error") || this.#unreadable.waveform || this.#unreadable.result || this.#unreadable.ready;
   }
 
   /** Whether the picture shows something else than the controls say. */
   get stale(): boolean {
-    const shown = this.#picture?.segmentation;
-    return (
-      !shown ||
-      shown.record !== this.#model.get("record") ||
-      shown.nClusters !== this.#model.get("n_clusters") ||
-      shown.layers.join("\n") !== this.#model.get("layers")?.join("\n")
-    );
+    return !this.#isChosen(this.#picture?.segmentation, this.#model.get("n_clusters"));
+  }
+
+  /** Numbers of clusters to which a move takes a frame and no message, ascending. */
+  get readyClusters(): number[] {
+    const ready = this.#model.get("ready") ?? {};
+    return Object.keys(ready)
+      .map(Number)
+      .filter((k) => this.#describesChoice(ready[k], k))
+      .sort((a, b) => a - b);
   }
 
   /** Takes effect in every view at once and reaches Python with the next frame, together with other changes. */
@@ -140,7 +146,7 @@ export class State {
   #changed(name: TraitName): void {
     if (name === "waveform" || name === "result") {
       this.#decode(name);
-    } else if (name === "error") {
+    } else if (name !== "threshold" && name !== "target") {
       this.#compose();
     }
     const changed = new Set([name]);
@@ -166,10 +172,62 @@ export class State {
     this.#compose();
   }
 
+  #isChosen(shown: Segmentation | null | undefined, k: number): boolean {
+    return (
+      !!shown &&
+      shown.nClusters === k &&
+      shown.record === this.#model.get("record") &&
+      shown.layers.join("\n") === this.#model.get("layers")?.join("\n")
+    );
+  }
+
+  #describesChoice(encoded: EncodedDataset | undefined, k: number): boolean {
+    const { record, layers, n_clusters } = encoded?.attrs ?? {};
+    return (
+      n_clusters === k &&
+      record === this.#model.get("record") &&
+      Array.isArray(layers) &&
+      layers.join("\n") === this.#model.get("layers")?.join("\n")
+    );
+  }
+
+  /** What was computed ahead for the user's choice, read when it is first looked at. */
+  #chosenAhead(): Segmentation | null {
+    const k = this.#model.get("n_clusters");
+    const encoded = this.#model.get("ready")?.[k];
+    if (!encoded || !this.#describesChoice(encoded, k)) {
+      return null;
+    }
+    let known = this.#ahead.get(k);
+    if (known?.encoded !== encoded) {
+      try {
+        known = { encoded, segmentation: readSegmentation(encoded) };
+        this.#unreadable.ready = "";
+      } catch (error) {
+        this.#unreadable.ready = `The page cannot read ready: ${error instanceof Error ? error.message : String(error)}`;
+        console.error(error);
+        return null;
+      }
+      this.#ahead.set(k, known);
+    }
+    return known.segmentation;
+  }
+
+  /** The user's choice where it is there; else what stands stays, until the kernel answers. */
+  #pick(): Segmentation | null {
+    const ahead = this.#chosenAhead();
+    if (ahead) {
+      return ahead;
+    }
+    const shown = this.#picture?.segmentation;
+    const answered = this.#isChosen(this.#segmentation, this.#model.get("n_clusters"));
+    return answered || !shown || shown.record !== this.#segmentation?.record ? this.#segmentation : shown;
+  }
+
   /** The old pair stays until waveform and result are of one record again, or until an error ends the wait. */
   #compose(): void {
     const recording = this.#recording;
-    const segmentation = this.#segmentation;
+    const segmentation = this.#pick();
     if (recording && segmentation && segmentation.record === recording.record) {
       this.#picture = { recording, segmentation };
     } else if (recording && (!this.#picture?.segmentation || this.#model.get("error"))) {

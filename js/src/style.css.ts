@@ -53,6 +53,7 @@ select {
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
 
 .bar { display: flex; flex-wrap: wrap; gap: 2px 16px; align-items: center; min-height: 34px; padding: 6px 0; }
+.ready { margin-left: auto; padding-right: 8px; color: var(--muted); font-size: 11px; }
 .status { overflow-wrap: anywhere; }
 .facts { font-weight: 600; }
 .meaning { color: var(--muted); font-size: 11px; }

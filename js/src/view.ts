@@ -8,6 +8,7 @@ import { ContributionPanel } from "./panels/contribution.ts";
 import { MapPanel } from "./panels/map.ts";
 import { DARK, fitScale, footer, LARGE, LIGHT, type Theme } from "./paper.ts";
 import { type Recording, sampleAt } from "./recording.ts";
+import type { Segmentation } from "./segmentation.ts";
 import { cellAt, cellBorders, cellText, findRuns, meaningText, statusText } from "./segments.ts";
 import type { State, TraitName } from "./state.ts";
 import { STYLE } from "./style.css.ts";
@@ -53,6 +54,7 @@ export class View {
   #theme: Theme = LIGHT;
   #font = "sans-serif";
   #recording: Recording | null = null;
+  #segmentation: Segmentation | null = null;
   #borders: Float64Array = new Float64Array(0);
   #colours: string[] = [];
   #cell = -1;
@@ -141,8 +143,7 @@ export class View {
     if (changed.has("waveform")) {
       this.#display.start = 0;
     }
-    const panels = (["waveform", "result", "error", "target"] as const).some((name) => changed.has(name));
-    this.#ask(...(panels ? (["panels"] as const) : []));
+    this.#ask(...(changed.has("waveform") || changed.has("target") ? (["panels"] as const) : []));
   }
 
   #ask(...work: Work[]): void {
@@ -175,7 +176,8 @@ export class View {
     if (this.#work.has("scene") || recording !== this.#recording) {
       this.#setScene(recording);
     }
-    if (this.#work.has("panels")) {
+    if (this.#work.has("panels") || segmentation !== this.#segmentation) {
+      this.#segmentation = segmentation;
       this.#colours = segmentation ? clusterColours(segmentation.slot) : [];
       this.#borders = cellBorders(
         segmentation?.centre ?? new Float64Array(0),
@@ -264,7 +266,7 @@ export class View {
     setText(this.#facts, segmentation ? statusText(segmentation, threshold, state.get("target")) : "");
     setText(this.#meaning, segmentation ? meaningText(threshold) : "");
     this.#showError(state.error);
-    const waiting = state.error === "" && (state.get("progress") !== "" || state.stale);
+    const waiting = state.error === "" && (state.get("progress") !== "" || state.stale || segmentation?.draft === true);
     this.#progress.hidden = !waiting;
     setText(this.#progress, waiting ? state.get("progress") || "computing" : "");
     const readout = this.#readoutText();

@@ -19,6 +19,7 @@ export class MockModel {
       target: "NORM",
       waveform: null,
       result: null,
+      ready: null,
       choices: null,
       error: "",
       progress: "",

@@ -130,6 +130,50 @@ describe("reading", () => {
     expect(state.stale).toBe(true);
   });
 
+  it("shows what was computed ahead at once, and keeps it until something newer is there", () => {
+    const layers = ["blocks.1"];
+    const of = (clusters: number, record = "1") => result({ record, layers, clusters });
+    const mock = new MockModel({ layers, record: "1", waveform: waveform({ record: "1" }), result: of(8) });
+    const state = new State(mock.model);
+    expect(state.readyClusters).toEqual([]);
+    mock.receive({ ready: { "9": of(9), "12": of(12), "5": of(5, "2") } });
+    expect(state.readyClusters).toEqual([9, 12]);
+    expect(state.picture?.segmentation?.nClusters).toBe(8);
+    state.set("n_clusters", 12);
+    expect(state.picture?.segmentation?.nClusters).toBe(12);
+    expect(state.stale).toBe(false);
+    const first = state.picture?.segmentation;
+    state.set("n_clusters", 13); // not ready: the last picture stays, not the older result
+    expect(state.picture?.segmentation).toBe(first);
+    expect(state.stale).toBe(true);
+    mock.receive({ result: of(13) });
+    expect(state.picture?.segmentation?.nClusters).toBe(13);
+    state.set("n_clusters", 12);
+    expect(state.picture?.segmentation).toBe(first); // read once
+    mock.receive({ layers: ["blocks.2"] }); // computed ahead for other layers: of no use here
+    expect(state.readyClusters).toEqual([]);
+    expect(state.stale).toBe(true);
+    mock.receive({ record: "2", layers, n_clusters: 5, waveform: waveform({ record: "2" }) });
+    expect(state.picture).toMatchObject({ recording: { record: "2" }, segmentation: { record: "2", nClusters: 5 } });
+  });
+
+  it("prefers the exact result that comes later to a first answer", () => {
+    const layers = ["blocks.1"];
+    const draft = result({ record: "1", layers, clusters: 9, stride: 0.08 });
+    const exact = result({ record: "1", layers, clusters: 9, stride: 0.04 });
+    const mock = new MockModel({
+      layers,
+      record: "1",
+      n_clusters: 9,
+      waveform: waveform({ record: "1" }),
+      result: draft,
+    });
+    const state = new State(mock.model);
+    const before = state.picture?.segmentation?.centre.length;
+    mock.receive({ ready: { "9": exact } });
+    expect(state.picture?.segmentation?.centre.length).toBe(2 * before!);
+  });
+
   it("turns data that it cannot read into an error in the view", () => {
     const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
     const broken = waveform();

@@ -1,0 +1,145 @@
+"""Clusters of one choice of layers for every number of clusters, in colours that keep their meaning.
+
+All numbers lie on one path: `ANCHOR` clusters are found first, every other number starts from its neighbour towards
+`ANCHOR`. The path is walked on a few thousand cells (a draft), and only the fit that is asked for uses more, so that
+a choice is the same whatever was looked at before and takes no longer than one fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from ecg_widget.clusters import DEFAULT_CLUSTERS, TimeClusters, match_clusters
+
+N_CLUSTERS = (2, 20)  # range of the slider: above 20, colours cannot be told apart
+ANCHOR = DEFAULT_CLUSTERS
+FIT_CELLS = 30_000  # cells a fit uses at most: a slider must answer while it moves
+DRAFT_CELLS = 4_096  # cells on which the path is walked
+DRAFT_ITERATIONS = 10  # of Lloyd's algorithm for each step: a neighbour starts near its end
+MATCH_RECORDS = 64  # records on which clusters of other layers are matched
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Clusters, and the slot (colour) of each.
+
+    Attributes
+    ----------
+    clusters
+        Fitted.
+    slots
+        ``(cluster,)`` uint8, all different.
+    """
+
+    clusters: TimeClusters
+    slots: np.ndarray
+
+    def segmentation(self, x: xr.DataArray) -> xr.Dataset:
+        """As `TimeClusters.predict` gives, with ``slot (cluster)``."""
+        return self.clusters.predict(x).assign(slot=("cluster", self.slots))
+
+
+class Fits:
+    """Fits to one embedding, which is passed in where it is needed and not kept.
+
+    Parameters
+    ----------
+    x
+        ``(record, cell, feature)``, see `ecg_widget.embed`; at least two valid cells.
+    reference
+        Segmentation of the records that `matched_records` names, with ``slot``: clusters take the slots of those that
+        they overlap in time. None: slots are numbered.
+    random_state
+        Seed.
+    device
+        Torch device of the computation.
+
+    Examples
+    --------
+    >>> import ecg_widget as ecg
+    >>> x = ecg.embed(ecg.activations(ecg.load_network(), ecg.simulate(2)))
+    >>> fits = Fits(x)
+    >>> fits.exact(x, 12).clusters.n_clusters, fits.draft(3).slots.shape
+    (12, (3,))
+    """
+
+    def __init__(
+        self,
+        x: xr.DataArray,
+        reference: xr.Dataset | None = None,
+        *,
+        random_state: int = 0,
+        device: torch.device | str | None = None,
+    ) -> None:
+        self.n_cells = int(x["valid"].sum())
+        self._random_state = random_state
+        self._device = device
+        self._sample = _drawn(x, random_state)
+        self.whole = self._sample.sizes["cell"] == self.n_cells  # drafts see every cell
+        self.anchor = max(N_CLUSTERS[0], min(ANCHOR, self.n_cells))
+        clusters = self._new(self.anchor, max_cells=FIT_CELLS).fit(x)
+        if reference is None:
+            slots = np.arange(self.anchor, dtype=np.uint8)
+        else:
+            slots = match_clusters(clusters.predict(matched_records(x)), reference)
+        self._exact: dict[int, Fit] = {self.anchor: Fit(clusters, slots)}
+        self._drafts: dict[int, Fit] = {self.anchor: self._exact[self.anchor]}
+
+    def __contains__(self, n_clusters: int) -> bool:
+        """Whether `exact` has been computed."""
+        return n_clusters in self._exact
+
+    def exact(self, x: xr.DataArray, n_clusters: int) -> Fit:
+        """Clusters found in at most `FIT_CELLS` cells of the embedding, from where the draft ended.
+
+        Parameters
+        ----------
+        x
+            The embedding.
+        n_clusters
+            At most as many as valid cells.
+        """
+        if n_clusters not in self._exact:
+            draft = self.draft(n_clusters)
+            clusters = self._new(n_clusters, max_cells=FIT_CELLS).fit(x, init=draft.clusters.cluster_centers_)
+            self._exact[n_clusters] = self._matched(clusters, draft)
+        return self._exact[n_clusters]
+
+    def draft(self, n_clusters: int) -> Fit:
+        """Clusters found in at most `DRAFT_CELLS` cells: nearly the exact ones, many times sooner."""
+        if n_clusters not in self._drafts:
+            step = 1 if n_clusters > self.anchor else -1
+            before = self.draft(n_clusters - step)
+            clusters = self._new(n_clusters, max_iter=DRAFT_ITERATIONS)
+            clusters.fit(self._sample, init=before.clusters.cluster_centers_)
+            self._drafts[n_clusters] = self._matched(clusters, before)
+        return self._drafts[n_clusters]
+
+    def _new(self, n_clusters: int, **options: Any) -> TimeClusters:
+        return TimeClusters(n_clusters, random_state=self._random_state, device=self._device, **options)
+
+    def _matched(self, clusters: TimeClusters, before: Fit) -> Fit:
+        return Fit(clusters, match_clusters(clusters.predict(self._sample), before.segmentation(self._sample)))
+
+
+def matched_records(x: xr.DataArray) -> xr.DataArray:
+    """The records on which clusters of different layers are matched: at most `MATCH_RECORDS`, evenly chosen."""
+    return x.isel(record=slice(None, None, -(-x.sizes["record"] // MATCH_RECORDS)))
+
+
+def _drawn(x: xr.DataArray, random_state: int) -> xr.DataArray:
+    """Some valid cells as one record, in their order; all of them where there are few."""
+    rows = np.flatnonzero(x["valid"].transpose("record", "cell").values)
+    if len(rows) > DRAFT_CELLS:
+        rows = np.sort(np.random.RandomState(random_state).permutation(rows)[:DRAFT_CELLS])
+    values = x.transpose("record", "cell", "feature").values.reshape(-1, x.sizes["feature"])[rows]
+    coords = {
+        "valid": (("record", "cell"), np.ones((1, len(rows)), bool)),
+        "centre": ("cell", np.arange(len(rows), dtype=float)),
+    }
+    return xr.DataArray(values[None], coords, ("record", "cell", "feature"), attrs=x.attrs)
