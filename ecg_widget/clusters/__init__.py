@@ -5,14 +5,14 @@ from ecg_widget.clusters.estimator import DEFAULT_CLUSTERS, TimeClusters
 from ecg_widget.clusters.kmeans import KMeansResult, kmeans
 from ecg_widget.clusters.matching import match_centers, match_clusters
 from ecg_widget.clusters.repeated import fit_each_record, sweep, vote
-from ecg_widget.clusters.starts import best_start, kmeans_plus_plus, neighbour_start
+from ecg_widget.clusters.starts import best_starts, kmeans_plus_plus, neighbour_start
 from ecg_widget.clusters.summaries import boundary_cells, run_lengths, runs, transitions, uncertainty
 
 __all__ = [
     "DEFAULT_CLUSTERS",
     "KMeansResult",
     "TimeClusters",
-    "best_start",
+    "best_starts",
     "boundary_cells",
     "embed",
     "fit_each_record",

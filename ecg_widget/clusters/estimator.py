@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ecg_widget.clusters.embedding import Interpolation, Normalization, channel_statistics, check_activations, embed
 from ecg_widget.clusters.kmeans import BLOCK_ROWS, kmeans, squared_distances
-from ecg_widget.clusters.starts import best_start, neighbour_start
+from ecg_widget.clusters.starts import best_starts, neighbour_start
 
 Activations = Mapping[str, xr.DataArray] | xr.DataArray
 
@@ -42,8 +42,8 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         Lloyd's algorithm stops after `max_iter` iterations, or when the squared movement of all centres is at most
         `tol` times the mean variance of the features.
     n_init
-        Number of k-means++ starts, compared by trial runs on 4,096 cells each, see `best_start`; the best one is run to
-        the end. With a single start, other seeds give other clusters; `ecg_widget.evaluation.stability` says how far.
+        Number of k-means++ starts, compared by trial runs on 4,096 cells, see `best_starts`; the best three are run to
+        the end. With a single start, other seeds give other clusters: `ecg_widget.evaluation.stability` says how far.
     max_cells
         Fit on at most about so many cells, the same number from each record, drawn at random.
     random_state
@@ -162,10 +162,11 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             )
         data = torch.as_tensor(rows, device=self.device)
         if init is None:
-            start = best_start(data, self.n_clusters, self.n_init, rng)
+            starts = best_starts(data, self.n_clusters, self.n_init, rng)
         else:
-            start = neighbour_start(data, torch.as_tensor(np.asarray(init, np.float32)), self.n_clusters, rng)
-        best = kmeans(data, start, max_iter=self.max_iter, tol=self.tol)
+            starts = [neighbour_start(data, torch.as_tensor(np.asarray(init, np.float32)), self.n_clusters, rng)]
+        runs = (kmeans(data, start, max_iter=self.max_iter, tol=self.tol) for start in starts)
+        best = min(runs, key=lambda run: run.inertia)
         counts = torch.bincount(best.labels, minlength=self.n_clusters)
         order = torch.argsort(counts, descending=True, stable=True)
         centers = best.centers[order]
