@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
@@ -15,9 +14,9 @@ import xarray as xr
 from torch import nn
 
 from ecg_widget.activations import Activations, activations
+from ecg_widget.ahead import Ahead
 from ecg_widget.clusters import embed
 from ecg_widget.clusters.embedding import channel_statistics
-from ecg_widget.clusters.kmeans import Interrupted, interruptible
 from ecg_widget.fits import ANCHOR, N_CLUSTERS, Fit, Fits, matched_records
 from ecg_widget.layers import choose_layers, in_network_order, list_layers
 from ecg_widget.networks import as_network
@@ -26,8 +25,6 @@ from ecg_widget.results import record_result
 
 CACHE_BYTES = 1 << 29  # embeddings kept; the least recently used go first
 RESULTS = 512  # kept; some ten kB each for a recording of 10 s
-REST_S = 0.05  # of the sliders, before work that nobody waits for begins
-TOLD_S = 1.0  # between two announcements of what is ready
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -92,7 +89,7 @@ class Explorer:
         self._lock = threading.RLock()
         self._results: OrderedDict[Hashable, xr.Dataset] = OrderedDict()
         self._fits: dict[tuple[str, ...], Fits] = {}
-        self._stop = threading.Event()
+        self.ahead = Ahead()
         self._embeddings: OrderedDict[Hashable, xr.DataArray] = OrderedDict()
         self._activations: Activations | None = None
         self._means: dict[str, xr.DataArray] = {}
@@ -147,7 +144,7 @@ class Explorer:
             have = self._activations
             wanted = in_network_order(self.network, [*self._listed, *layers])
             if have is None or not set(wanted) <= set(have):
-                self.on_progress(f"running {self.network.name} on {_count(self.ds.sizes['record'], 'record')}")
+                self._tell(f"running {self.network.name} on {_count(self.ds.sizes['record'], 'record')}")
                 have = activations(self.network, self.ds, wanted, batch_size=self.batch_size, device=self.device)
                 self._activations = have
                 self._listed = wanted
@@ -195,7 +192,7 @@ class Explorer:
             if draft and n_clusters not in fits:
                 return fits.draft(int(n_clusters))
             if n_clusters not in fits:
-                self.on_progress(f"finding {n_clusters} clusters in {_count(cells, 'cell')}")
+                self._tell(f"finding {n_clusters} clusters in {_count(cells, 'cell')}")
             return fits.exact(self.embedding(names), int(n_clusters))
 
     def segmentation(self, layers: Sequence[str] | None = None, n_clusters: int = ANCHOR) -> xr.Dataset:
@@ -254,14 +251,11 @@ class Explorer:
         ready
             Called in the background, now and then and at the end, with the results that are there.
         """
-        self.interrupt()
-        stop = self._stop = threading.Event()
-        arguments = (stop, record, list(layers), int(n_clusters), ready)
-        threading.Thread(target=self._prefetch, args=arguments, name="ecg-widget prefetch", daemon=True).start()
-
-    def interrupt(self) -> None:
-        """End what `prefetch` does, between two iterations of k-means at the latest."""
-        self._stop.set()
+        names = self.check_layers(layers)
+        with self._lock:
+            high = min(N_CLUSTERS[1], self._fits_of(tuple(names)).n_cells)
+        order = sorted(range(N_CLUSTERS[0], high + 1), key=lambda k: (abs(k - n_clusters), k))
+        self.ahead.start(order, lambda k: self.result(record, names, k), ready)
 
     def signal(self, record: str) -> xr.Dataset:
         """The recording of one record as it was given, ``signal (lead, time)``."""
@@ -269,7 +263,7 @@ class Explorer:
 
     def close(self) -> None:
         """Free every cache, device memory too."""
-        self.interrupt()
+        self.ahead.interrupt()
         with self._lock:
             self._results.clear()
             self._fits.clear()
@@ -286,6 +280,11 @@ class Explorer:
             raise ValueError(f"record: expected one of {names[:5]}{'...' if len(names) > 5 else ''}, got {record!r}")
         return names.index(record)
 
+    def _tell(self, text: str) -> None:
+        """Say what the user waits for; nobody waits for the background."""
+        if not self.ahead.works_here:
+            self.on_progress(text)
+
     def _fits_of(self, names: tuple[str, ...]) -> Fits:
         if names not in self._fits:
             default, reference = tuple(self.default_layers), None
@@ -294,7 +293,7 @@ class Explorer:
                 anchor = colours.draft(colours.anchor)
                 reference = anchor.segmentation(matched_records(self.embedding(default)))
             x = self.embedding(names)
-            self.on_progress(f"finding {ANCHOR} clusters in {_count(int(x['valid'].sum()), 'cell')}")
+            self._tell(f"finding {ANCHOR} clusters in {_count(int(x['valid'].sum()), 'cell')}")
             self._fits[names] = Fits(x, reference, random_state=self.random_state, device=self.device)
         return self._fits[names]
 
@@ -302,34 +301,6 @@ class Explorer:
         """Whether the exact result is there, or takes no longer than a draft."""
         fits = self._fits_of(names)
         return k in fits or fits.whole
-
-    def _prefetch(
-        self,
-        stop: threading.Event,
-        record: str,
-        names: list[str],
-        n_clusters: int,
-        ready: Callable[[dict[int, xr.Dataset]], None],
-    ) -> None:
-        if stop.wait(REST_S):
-            return
-        low, high = N_CLUSTERS
-        there: dict[int, xr.Dataset] = {}
-        told = time.monotonic()
-        try:
-            high = min(high, int(self.embedding(names)["valid"].sum()))
-            for k in sorted(range(low, high + 1), key=lambda k: (abs(k - n_clusters), k)):
-                if stop.is_set():
-                    return
-                with interruptible(stop):
-                    there[k] = self.result(record, names, k)
-                if len(there) == 1 or time.monotonic() - told > TOLD_S or len(there) == high - low + 1:
-                    ready(dict(there))
-                    told = time.monotonic()
-        except Interrupted:
-            return
-        except Exception:  # a thread has nobody to raise to; the same choice raises again when the user makes it
-            log.exception("prefetch")
 
     def _result(self, row: int, names: list[str], k: int, *, draft: bool = False) -> xr.Dataset:
         fit = self.fit(names, k, draft=draft)

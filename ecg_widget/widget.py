@@ -190,7 +190,7 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         """Bring `waveform` and `result` to the user's choice, in one message; on an error what still holds stays."""
         new_record = change is None or change.name == "record"
         moved_in_page = change is not None and change.name in self._property_lock
-        self.explorer.interrupt()
+        self.explorer.ahead.interrupt()
         with self._moving, self.hold_sync():
             try:
                 if self.explorer.offer(self.layers):

@@ -11,7 +11,8 @@ import traitlets
 import xarray as xr
 
 import ecg_widget as ecg
-from ecg_widget import explorer, fits
+from ecg_widget import ahead as module_ahead
+from ecg_widget import fits
 from ecg_widget import widget as module
 from ecg_widget.wire import decode, encode
 
@@ -67,7 +68,7 @@ def ahead(monkeypatch, net):
 
     monkeypatch.setattr(threading.Thread, "start", start)
     monkeypatch.setattr(fits, "DRAFT_CELLS", 200)
-    monkeypatch.setattr(explorer, "REST_S", 0)
+    monkeypatch.setattr(module_ahead, "REST_S", 0)
     widget = ecg.explore(net, ecg.simulate(2, seed=1, duration=5, sampling_rate=100))
     widget.comm = Comm()
     yield widget, started
@@ -167,8 +168,10 @@ def test_another_record_comes_with_its_waveform_in_one_message(w, ds):
 
 
 def run(thread):
-    """What a thread would do, here and now."""
-    thread.run()
+    """What a thread would do, here and now; one that has not been started counts as the running one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading, "current_thread", lambda: thread)
+        thread.run()
 
 
 def test_all_numbers_of_clusters_are_computed_ahead(ahead):
@@ -180,6 +183,7 @@ def test_all_numbers_of_clusters_are_computed_ahead(ahead):
     run(started[-1])
     assert order == sorted(range(2, 21), key=lambda k: (abs(k - 11), k))
     assert sorted(w.ready.results) == list(range(2, 21))
+    assert w.progress == "", "nobody waits for it"
     sent = [s["ready"] for s in states(w) if "ready" in s]
     assert 2 <= len(sent) <= 4, "the first one and the whole, not each of them"
     assert list(sent[-1]) == [str(k) for k in range(2, 21)]
@@ -231,7 +235,7 @@ def test_a_move_ends_what_nobody_waits_for(ahead):
         run(first)
     assert found == []
     assert w.ready is None
-    w.explorer.interrupt()
+    w.explorer.ahead.interrupt()
     run(started[-1])
     assert w.ready is None
 
@@ -245,7 +249,7 @@ def test_a_fit_ends_between_two_iterations(ahead):
     def counted(*args):
         calls.append(1)
         if len(calls) == 3:
-            w.explorer.interrupt()
+            w.explorer.ahead.interrupt()
         return assign(*args)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -258,12 +262,12 @@ def test_a_fit_ends_between_two_iterations(ahead):
 
 
 def test_what_was_computed_for_another_choice_is_not_shown(ahead):
-    w, started = ahead
+    w, _ = ahead
     move(w, n_clusters=11)
-    take = started[-1]._args[-1]
     results = {11: w.explorer.result(w.record, w.layers, 11)}
+    choice = (w.record, tuple(w.layers))
     w.layers = ["blocks.2"]
-    take(results)
+    w._take(choice, results)
     assert w.ready is None
     assert w.result.attrs["layers"] == ["blocks.2"]
 

@@ -273,7 +273,10 @@ def comm_messages(frames: list) -> list[dict]:
             count = int.from_bytes(data[:8], "little")
             offsets = [int.from_bytes(data[8 * i : 8 * i + 8], "little") for i in range(1, count + 1)]
             parts = [data[a:b] for a, b in itertools.pairwise(offsets)]
-            content = next(json.loads(p) for p in parts if p.startswith(b'{"data"') or b'"comm_id"' in p)
+            texts = (p for p in parts if p.startswith(b'{"data"') or b'"comm_id"' in p)
+            if (text := next(texts, None)) is None:
+                continue  # an answer to such a message, which names it
+            content = json.loads(text)
         else:
             content = json.loads(data)["content"]
         found.append(content["data"])

@@ -187,19 +187,51 @@ def test_threshold_drag_needs_no_kernel(live):
     agree(live)
 
 
+def test_clusters_that_are_ready_need_no_kernel(live):
+    """Once all numbers of clusters have been computed ahead, the slider moves the picture while the kernel is busy."""
+    for _ in range(600):
+        if live.python("0 if w.ready is None else len(w.ready.results)") == 19:
+            break
+        live.page.wait_for_timeout(100)
+    live.control("ready").filter(has_text=re.compile("^$")).wait_for(state="attached")
+    live.sent.clear()
+    live.received.clear()
+    busy = live.page.evaluate_handle(
+        """() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
+            .requestExecute({code: 'import time; time.sleep(6)', store_history: false})"""
+    )
+    pictures = {live.pixels()}
+    for k in (3, 7, 12, 20, 15):
+        live.drag("clusters", [k])
+        live.wait_for_status(f"^{k} clusters")
+        live.frames()
+        pictures.add(live.pixels())
+    assert len(pictures) == 6
+    assert not live.page.evaluate("future => future.isDisposed", busy)
+    assert all(set(message["state"]) == {"n_clusters"} for message in live.comm_sent())
+    live.page.evaluate("future => future.done", busy)
+    live.frames(4)
+    answered = [message for message in live.comm_received() if message.get("method") == "update"]
+    assert not any({"result", "waveform"} & set(message["state"]) for message in answered)
+    assert live.python("w.n_clusters") == 15
+    agree(live)
+
+
 COUNT = """
 import threading
 from ecg_widget.explorer import Explorer
 _compute, _guard, counted = Explorer._result, threading.Lock(), dict(now=0, most=0, total=0)
-def _counting(self, *a):
+def _counting(self, *a, **k):
     with _guard:
         counted["now"] += 1; counted["total"] += 1; counted["most"] = max(counted["most"], counted["now"])
     try:
-        return _compute(self, *a)
+        return _compute(self, *a, **k)
     finally:
         with _guard:
             counted["now"] -= 1
 Explorer._result = _counting
+w.explorer.ahead.interrupt()
+w.explorer._results.clear(); w.explorer._fits.clear()  # nothing is ready
 """
 
 
@@ -243,7 +275,7 @@ def test_two_views_stay_in_step(lab, open_notebook):
     notebook.control("clusters", 0).focus()
     notebook.page.keyboard.press("ArrowRight")
     for view in (0, 1):
-        notebook.wait_for_status("^9 clusters", view)
+        notebook.wait_for_status("^11 clusters", view)
     notebook.drag("threshold", [0.2], view=1)
     notebook.frames(4)
     assert notebook.status(0) == notebook.status(1)
@@ -342,7 +374,7 @@ def test_errors_while_sliding_reach_the_view_and_go_away(live):
     live.python("w.explorer.result.__func__ and 1")
     live.python(
         "_result = w.explorer.result\n"
-        "def _fail(*a): raise RuntimeError('out of memory <b>here</b>')\n"
+        "def _fail(*a, **k): raise RuntimeError('out of memory <b>here</b>')\n"
         "w.explorer.result = _fail\n"
         "1"
     )
@@ -352,7 +384,8 @@ def test_errors_while_sliding_reach_the_view_and_go_away(live):
     assert live.python("w.error") == "out of memory <b>here</b>"
     live.python("w.explorer.result = _result\n1")
     live.page.keyboard.press("ArrowRight")
-    live.wait_for_status("^10 clusters")
+    live.wait_for_status("^12 clusters")
+    live.frames(4)
     assert live.python("w.error") == ""
     assert "out of memory" not in live.control("error").inner_text()
     agree(live)

@@ -1,0 +1,75 @@
+"""Results that nobody has asked for yet, computed in the background while the user looks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import xarray as xr
+
+from ecg_widget.clusters.kmeans import Interrupted, interruptible
+
+REST_S = 0.05  # of the sliders, before work that nobody waits for begins
+TOLD_S = 1.0  # between two announcements of what is ready
+
+log = logging.getLogger(__name__)
+
+
+class Ahead:
+    """One thread at a time that computes a result for each of several numbers, until it is interrupted."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def works_here(self) -> bool:
+        """Whether the code that asks runs in the background."""
+        return threading.current_thread() is self._thread
+
+    def start(
+        self,
+        numbers: Sequence[int],
+        compute: Callable[[int], xr.Dataset],
+        ready: Callable[[dict[int, xr.Dataset]], None],
+    ) -> None:
+        """Compute in the order given, in place of what was begun before.
+
+        Parameters
+        ----------
+        numbers
+            What to compute.
+        compute
+            Gives the result of one of them; k-means in it ends between two iterations when interrupted.
+        ready
+            Called with the results that are there: after the first, every second, and at the end.
+        """
+        self.interrupt()
+        stop = self._stop = threading.Event()
+
+        def work() -> None:
+            there: dict[int, xr.Dataset] = {}
+            told = time.monotonic()
+            stop.wait(REST_S)
+            try:
+                for number in numbers:
+                    if stop.is_set():
+                        return
+                    with interruptible(stop):
+                        there[number] = compute(number)
+                    if len(there) in (1, len(numbers)) or time.monotonic() - told > TOLD_S:
+                        ready(dict(there))
+                        told = time.monotonic()
+            except Interrupted:
+                return
+            except Exception:  # a thread has nobody to raise to; the choice raises again when the user makes it
+                log.exception("computing ahead")
+
+        self._thread = threading.Thread(target=work, name="ecg-widget ahead", daemon=True)
+        self._thread.start()
+
+    def interrupt(self) -> None:
+        """End it, between two iterations of k-means at the latest."""
+        self._stop.set()
