@@ -53,6 +53,15 @@ def curve(folder):
         yield f"| {' | '.join(cells)} |"
 
 
+def explanations(folder):
+    done = rows(folder, "explanations")
+    for row in done["rows"]:
+        if row["measure"] == "stability":
+            yield f"| {row['n_clusters']} | {short(row['ari_seed'])} | {short(row['ari_seed_least'])} |"
+        elif row["measure"] != "audit":
+            yield str({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items() if v is not None})
+
+
 def alignment(folder):
     done = rows(folder, "ludb")
     for row in [*done["rows"], *done.get("layers_alone", [])]:
@@ -67,7 +76,7 @@ def alignment(folder):
 
 for name in sys.argv[1:]:
     folder = Path(name)
-    for table in (controls, curve, alignment):
+    for table in (controls, curve, alignment, explanations):
         try:
             print("\n".join(table(folder)), end="\n\n")
         except KeyError as error:
