@@ -187,13 +187,18 @@ def test_threshold_drag_needs_no_kernel(live):
     agree(live)
 
 
+def wait_until_ready(notebook):
+    """Wait until all numbers of clusters have been computed ahead."""
+    for _ in range(600):
+        if notebook.python("0 if w.ready is None else len(w.ready.results)") == 19:
+            break
+        notebook.page.wait_for_timeout(100)
+    notebook.control("ready").filter(has_text=re.compile("^$")).wait_for(state="attached")
+
+
 def test_clusters_that_are_ready_need_no_kernel(live):
     """Once all numbers of clusters have been computed ahead, the slider moves the picture while the kernel is busy."""
-    for _ in range(600):
-        if live.python("0 if w.ready is None else len(w.ready.results)") == 19:
-            break
-        live.page.wait_for_timeout(100)
-    live.control("ready").filter(has_text=re.compile("^$")).wait_for(state="attached")
+    wait_until_ready(live)
     live.sent.clear()
     live.received.clear()
     busy = live.page.evaluate_handle(
@@ -401,6 +406,7 @@ def test_screenshots(lab, open_notebook, theme):
         )
     assert notebook.run_all() == []
     notebook.wait_for_status("^10 clusters")
+    wait_until_ready(notebook)
     notebook.page.wait_for_timeout(500)
     SHOTS.mkdir(exist_ok=True)
     notebook.page.screenshot(path=SHOTS / f"{theme}.png")
