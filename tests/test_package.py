@@ -24,7 +24,6 @@ LATER = [
     "matplotlib",
     "neurokit2",
     "pydicom",
-    "statsmodels",
     "wfdb",
 ]
 

@@ -5,6 +5,7 @@ what a bad value looks like; `ecg_widget.figures` draws each.
 """
 
 from ecg_widget.evaluation.alignment import alignment
+from ecg_widget.evaluation.association import association, centred_log_ratio
 from ecg_widget.evaluation.audit import audit, surrogate_predictions
 from ecg_widget.evaluation.delineation import delineate, intervals
 from ecg_widget.evaluation.faithfulness import compare_orders, faithfulness
@@ -16,8 +17,10 @@ from ecg_widget.evaluation.uncertainty import uncertainty
 
 __all__ = [
     "alignment",
+    "association",
     "audit",
     "cell_landmarks",
+    "centred_log_ratio",
     "compare_orders",
     "delineate",
     "faithfulness",

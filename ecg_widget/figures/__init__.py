@@ -3,6 +3,7 @@
 Each takes what the measure returned and ``ax=``, and gives the `matplotlib.axes.Axes` that it drew on.
 """
 
+from ecg_widget.figures.association import plot_association
 from ecg_widget.figures.measures import (
     plot_alignment,
     plot_audit,
@@ -15,6 +16,7 @@ from ecg_widget.figures.measures import (
 
 __all__ = [
     "plot_alignment",
+    "plot_association",
     "plot_audit",
     "plot_faithfulness",
     "plot_fidelity",

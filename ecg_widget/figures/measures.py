@@ -25,7 +25,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _CHANCE: Any = {"color": "0.5", "linestyle": "--", "linewidth": 1}
 
 
-def _axes(ax: Axes | None) -> Axes:
+def axes_or_new(ax: Axes | None) -> Axes:
     """The axes given, or those of a new figure."""
     if ax is not None:
         return ax
@@ -60,7 +60,7 @@ def plot_faithfulness(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> plot_faithfulness(xr.Dataset(curves, coords, {"n_records": 2})).get_xlabel()
     'share of cells deleted'
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     share = np.concatenate([[0], result["share"].values])
     n = result.sizes["explanation"]
     for i, (explanation, colour) in enumerate(zip(result["explanation"].values, _COLOURS, strict=False)):
@@ -101,7 +101,7 @@ def plot_stability(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> plot_stability(xr.Dataset(ari, {"n_clusters": [4, 8]})).lines[0].get_ydata()
     array([1., 1.])
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     numbers = result["n_clusters"].values
     bands = [
         (text, result[name].transpose("n_clusters", ...).values)
@@ -148,7 +148,7 @@ def plot_sanity(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> plot_sanity(xr.Dataset(values, {"stage": ["trained", "head"]})).get_ylabel()
     'agreement with the trained network'
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     stages = [str(s) for s in result["stage"].values]
     at = np.arange(len(stages))
     lines = (
@@ -198,7 +198,7 @@ def plot_uncertainty(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> plot_uncertainty(xr.Dataset(curve, {"measure": ["entropy"], "coverage": [0.5, 1.0]})).get_xlabel()
     'coverage: share of records kept, least uncertain first'
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for measure, colour in zip(result["measure"].values, _COLOURS, strict=False):
         one = result.sel(measure=measure)
         ax.plot(
@@ -240,7 +240,7 @@ def plot_audit(result: xr.Dataset, *, n_records: int = 20, ax: Axes | None = Non
     >>> [t.get_text() for t in axes.get_yticklabels()]
     ['a, MI']
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     some = result.isel(record=slice(n_records))
     targets = some["target"].values.astype(str).tolist()
     column = [targets.index(str(s)) for s in some["suspect"].values]
@@ -282,7 +282,7 @@ def plot_fidelity(result: xr.Dataset, *, score: str = "kappa", ax: Axes | None =
     >>> [t.get_text() for t in axes.get_yticklabels()]
     ['clusters', 'majority']
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     shown = result.sel(surrogate=[s for s in result["surrogate"].values if str(s) != "network"])
     names = shown["surrogate"].values.astype(str)
     colours = [_COLOURS[0] if n.startswith("clusters") else "0.65" for n in names]
@@ -317,7 +317,7 @@ def plot_alignment(result: xr.Dataset, *, source: str = "network", ax: Axes | No
     >>> [t.get_text() for t in axes.get_xticklabels()]
     ['P', 'QRS']
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     one = result.sel(source=source)
     values = one["probability"].transpose("cluster", "landmark").values
     image = ax.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
