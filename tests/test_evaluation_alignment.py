@@ -254,5 +254,6 @@ def test_the_shipped_network_sees_waves_better_than_the_raw_signal(shared_data):
     assert float(result["ratio"]) >= 1.8
     assert float(result["ratio_95"].sel(bound="low")) > 1.5
     said = re.search(r"^\| 10 \| .*", README, re.MULTILINE)[0]
-    assert f"| {value(result, 'ami'):.3f} |".replace("0.", ".", 1) in said
-    assert f"| {float(result['ratio']):.2f} (" in said
+    ami, _, ratio = (float(cell.split("(")[0]) for cell in said.split("|")[5:8])
+    assert ami == pytest.approx(value(result, "ami"), abs=0.01)
+    assert ratio == pytest.approx(float(result["ratio"]), abs=0.1)
