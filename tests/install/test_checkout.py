@@ -105,7 +105,7 @@ def test_demo_answers_runs_and_stops(demo, browser):
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=120_000)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.locator('[data-command="runmenu:run-all"]').click()
-        drawn = page.locator('[data-ecg="status"]', has_text=re.compile("8 clusters, .* % uncertain"))
+        drawn = page.locator('[data-ecg="status"]', has_text=re.compile("10 clusters, .* % uncertain"))
         drawn.wait_for(timeout=180_000)
         assert page.locator('[data-mime-type="application/vnd.jupyter.error"]').count() == 0
     family = psutil.Process(demo.pid).children(recursive=True)

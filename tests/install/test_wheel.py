@@ -95,12 +95,12 @@ def test_lab_shows_the_widget(installed, browser, tmp_path):
         with tab(browser) as page:
             notebook = Notebook(page, lab, name)
             assert notebook.run_all() == []
-            notebook.wait_for_status("8 clusters, .* % uncertain")
+            notebook.wait_for_status("10 clusters, .* % uncertain")
             assert Path(notebook.python("ecg.__file__")).is_relative_to(installed.venv)
             before = notebook.pixels()
             notebook.control("clusters").focus()
             page.keyboard.press("ArrowRight")
-            notebook.wait_for_status("9 clusters, .* % uncertain")
+            notebook.wait_for_status("11 clusters, .* % uncertain")
             assert notebook.pixels() != before
             assert notebook.errors == []
     finally:
