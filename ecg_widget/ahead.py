@@ -22,12 +22,6 @@ class Ahead:
 
     def __init__(self) -> None:
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    @property
-    def works_here(self) -> bool:
-        """Whether the code that asks runs in the background."""
-        return threading.current_thread() is self._thread
 
     def start(
         self,
@@ -59,6 +53,8 @@ class Ahead:
                         return
                     with interruptible(stop):
                         there[number] = compute(number)
+                    if stop.is_set():
+                        return
                     if len(there) in (1, len(numbers)) or time.monotonic() - told > TOLD_S:
                         ready(dict(there))
                         told = time.monotonic()
@@ -67,8 +63,7 @@ class Ahead:
             except Exception:  # a thread has nobody to raise to; the choice raises again when the user makes it
                 log.exception("computing ahead")
 
-        self._thread = threading.Thread(target=work, name="ecg-widget ahead", daemon=True)
-        self._thread.start()
+        threading.Thread(target=work, name="ecg-widget ahead", daemon=True).start()
 
     def interrupt(self) -> None:
         """End it, between two iterations of k-means at the latest."""

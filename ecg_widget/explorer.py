@@ -17,6 +17,7 @@ from ecg_widget.activations import Activations, activations
 from ecg_widget.ahead import Ahead
 from ecg_widget.clusters import embed
 from ecg_widget.clusters.embedding import channel_statistics
+from ecg_widget.clusters.kmeans import nobody_waits
 from ecg_widget.fits import ANCHOR, N_CLUSTERS, Fit, Fits, matched_records
 from ecg_widget.layers import choose_layers, in_network_order, list_layers
 from ecg_widget.networks import as_network
@@ -282,7 +283,7 @@ class Explorer:
 
     def _tell(self, text: str) -> None:
         """Say what the user waits for; nobody waits for the background."""
-        if not self.ahead.works_here:
+        if not nobody_waits():
             self.on_progress(text)
 
     def _fits_of(self, names: tuple[str, ...]) -> Fits:

@@ -75,6 +75,11 @@ def ahead(monkeypatch, net):
     widget.close()
 
 
+def kmeans_module():
+    """The package gives the function under this name."""
+    return importlib.import_module("ecg_widget.clusters.kmeans")
+
+
 def states(w):
     return [data["state"] for data, _ in w.comm.sent if data["method"] == "update"]
 
@@ -168,10 +173,8 @@ def test_another_record_comes_with_its_waveform_in_one_message(w, ds):
 
 
 def run(thread):
-    """What a thread would do, here and now; one that has not been started counts as the running one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threading, "current_thread", lambda: thread)
-        thread.run()
+    """What a thread would do, here and now."""
+    thread.run()
 
 
 def test_all_numbers_of_clusters_are_computed_ahead(ahead):
@@ -242,7 +245,7 @@ def test_a_move_ends_what_nobody_waits_for(ahead):
 
 def test_a_fit_ends_between_two_iterations(ahead):
     w, started = ahead
-    kmeans = importlib.import_module("ecg_widget.clusters.kmeans")  # the package gives the function under this name
+    kmeans = kmeans_module()
     move(w, n_clusters=11)
     assign, calls = kmeans.assign, []
 
@@ -259,6 +262,29 @@ def test_a_fit_ends_between_two_iterations(ahead):
     assert w.ready is None
     w.n_clusters = 12
     assert w.result.attrs["n_clusters"] == 12
+
+
+def test_a_result_that_comes_after_the_interruption_is_not_announced(ahead):
+    """Nor does a thread whose place another one has taken say what it computes: that text would stand for ever."""
+    w, started = ahead
+    move(w, n_clusters=11)
+    first, compute = started[-1], w.explorer.result
+    w.explorer.ahead.start([], compute, lambda _: None)  # another thread's turn; the first one has not yet looked
+    told = []
+    w.explorer.on_progress = told.append
+    with kmeans_module().interruptible(threading.Event()):
+        compute(w.record, w.layers, 19)
+    assert told == []
+
+    def late(*args, **more):
+        w.explorer.ahead.interrupt()
+        return compute(*args, **more)
+
+    w.explorer.result = late
+    w.n_clusters = 12
+    run(started[-1])
+    assert w.ready is None
+    assert first is not started[-1]
 
 
 def test_what_was_computed_for_another_choice_is_not_shown(ahead):

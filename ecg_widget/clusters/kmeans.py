@@ -51,6 +51,11 @@ def interruptible(stop: Event) -> Iterator[None]:
         _stop.reset(token)
 
 
+def nobody_waits() -> bool:
+    """Whether this thread runs inside `interruptible`: what it computes may be thrown away."""
+    return _stop.get() is not None
+
+
 @dataclass(frozen=True)
 class KMeansResult:
     """What Lloyd's algorithm ends with.

@@ -3,9 +3,8 @@
 Each takes what the measure returned and ``ax=``, and gives the `matplotlib.axes.Axes` that it drew on.
 """
 
-from ecg_widget.figures.association import plot_association
+from ecg_widget.figures.heat_maps import plot_alignment, plot_association
 from ecg_widget.figures.measures import (
-    plot_alignment,
     plot_audit,
     plot_faithfulness,
     plot_fidelity,

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "plot_alignment",
     "plot_audit",
     "plot_faithfulness",
     "plot_fidelity",
@@ -291,41 +290,4 @@ def plot_fidelity(result: xr.Dataset, *, score: str = "kappa", ax: Axes | None =
     ax.invert_yaxis()
     ax.set(xlabel=f"{score.replace('_', ' ')} with the network, mean and standard deviation over folds")
     ax.set_title("Surrogate fidelity")
-    return ax
-
-
-def plot_alignment(result: xr.Dataset, *, source: str = "network", ax: Axes | None = None) -> Axes:
-    """What each cluster lies on: probability of a landmark given the cluster.
-
-    Parameters
-    ----------
-    result
-        What `ecg_widget.evaluation.alignment` returned.
-    source
-        ``"network"`` or ``"signal"``.
-    ax
-        Where to draw; a new figure if None.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-
-    Examples
-    --------
-    >>> p = {"probability": (("source", "cluster", "landmark"), np.eye(2)[None]), "ami": ("source", [0.4])}
-    >>> axes = plot_alignment(xr.Dataset(p, {"source": ["network"], "landmark": ["P", "QRS"]}))
-    >>> [t.get_text() for t in axes.get_xticklabels()]
-    ['P', 'QRS']
-    """
-    ax = axes_or_new(ax)
-    one = result.sel(source=source)
-    values = one["probability"].transpose("cluster", "landmark").values
-    image = ax.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for (cluster, landmark), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            ax.text(landmark, cluster, f"{value:.2f}", ha="center", va="center", color="w" if value > 0.6 else "k")
-    ax.set_xticks(np.arange(values.shape[1]), result["landmark"].values.astype(str))
-    ax.set_yticks(np.arange(len(values)), [chr(ord("A") + c) for c in range(len(values))])
-    ax.set(xlabel="landmark", ylabel="cluster", title=f"P(landmark | cluster), AMI {float(one['ami']):.2f}")
-    ax.figure.colorbar(image, ax=ax)
     return ax
