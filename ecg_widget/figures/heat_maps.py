@@ -43,9 +43,8 @@ def plot_alignment(result: xr.Dataset, *, source: str = "network", ax: Axes | No
     ax = axes_or_new(ax)
     one = result.sel(source=source)
     ax.set_title(f"P(landmark | cluster), AMI {float(one['ami']):.2f}")
-    _heat_map(
-        ax, one["probability"].transpose("cluster", "landmark"), cmap="Blues", vmin=0, vmax=1, label="probability"
-    )
+    values = one["probability"].transpose("cluster", "landmark")
+    _heat_map(ax, values, label="probability", cmap="Blues", vmin=0, vmax=1)
     return ax
 
 
@@ -77,8 +76,8 @@ def plot_association(result: xr.Dataset, *, source: str = "predicted", ax: Axes 
     one = result.sel(source=source).transpose("cluster", "target", ...)
     stars = np.where(one["q_value"].values < SIGNIFICANT, "*", "")
     ax.set_title(f"Share of a cluster and {source} label, * q < {SIGNIFICANT}")
-    signed = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1, "label": "Spearman's correlation"}  # white is none
-    _heat_map(ax, one["correlation"], stars=stars, **signed)
+    label = "Spearman's correlation"  # signed and symmetric: white is none
+    _heat_map(ax, one["correlation"], label=label, stars=stars, cmap="RdBu_r", vmin=-1, vmax=1)
     return ax
 
 
