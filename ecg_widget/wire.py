@@ -122,9 +122,15 @@ def _step(values: np.ndarray) -> float:
         return 1.0
     rounding = largest * 2.0**-23  # float32 carries 24 bits: smaller differences are rounding, not steps
     finest = largest / (-GAP - 1)
-    divisor = 0.0
-    for gap in np.unique(np.diff(levels))[:_GAPS]:
-        divisor = _common_divisor(float(gap), divisor, finest / 4) if gap > rounding else divisor
+    gaps, errors = np.diff(levels), (levels[1:] + levels[:-1]) * 2.0**-24
+    gaps, first = np.unique(gaps, return_index=True)
+    divisor, error = 0.0, np.inf
+    for gap, gap_error in zip(gaps[:_GAPS].tolist(), errors[first].tolist(), strict=False):
+        if gap > rounding:
+            divisor = _common_divisor(gap, divisor, finest / 4)
+            steps = max(round(gap / divisor), 1)
+            if gap_error / steps < error:  # the more steps, the less rounding weighs: errors must not add up
+                divisor, error = gap / steps, gap_error / steps
     step = max(divisor, finest)
     for level in levels[1 :: max(1, levels.size // _GAPS)]:  # the larger the level, the less its rounding weighs
         step = level / max(np.rint(level / step), 1)
