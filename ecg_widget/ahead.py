@@ -28,6 +28,7 @@ class Ahead:
         numbers: Sequence[int],
         compute: Callable[[int], xr.Dataset],
         ready: Callable[[dict[int, xr.Dataset]], None],
+        then: Sequence[Callable[[], object]] = (),
     ) -> None:
         """Compute in the order given, in place of what was begun before.
 
@@ -39,6 +40,8 @@ class Ahead:
             Gives the result of one of them; k-means in it ends between two iterations when interrupted.
         ready
             Called with the results that are there: after the first, every second, and at the end.
+        then
+            Called one after the other when all numbers are done.
         """
         self.interrupt()
         stop = self._stop = threading.Event()
@@ -58,6 +61,9 @@ class Ahead:
                     if len(there) in (1, len(numbers)) or time.monotonic() - told > TOLD_S:
                         ready(dict(there))
                         told = time.monotonic()
+                for call in then:
+                    with interruptible(stop):
+                        call()
             except Interrupted:
                 return
             except Exception:  # a thread has nobody to raise to; the choice raises again when the user makes it

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import nn
 
-from ecg_widget.activations import Activations, activations
+from ecg_widget.activations import Activations
 from ecg_widget.ahead import Ahead
+from ecg_widget.caches import Cache
+from ecg_widget.captured import LONG_PIECES, Captured, Store, count
 from ecg_widget.clusters import embed
-from ecg_widget.clusters.embedding import channel_statistics
-from ecg_widget.clusters.kmeans import nobody_waits
+from ecg_widget.clusters.kmeans import nobody_waits, stop_if_interrupted
 from ecg_widget.fits import ANCHOR, N_CLUSTERS, Fit, Fits, matched_records
 from ecg_widget.layers import choose_layers, in_network_order, list_layers
 from ecg_widget.networks import as_network
 from ecg_widget.records import validate_ecg
-from ecg_widget.results import record_result
+from ecg_widget.results import density, record_result, whole_result
+from ecg_widget.windows import Piece, Windows, cut
 
-CACHE_BYTES = 1 << 29  # embeddings kept; the least recently used go first
-RESULTS = 512  # kept; some ten kB each for a recording of 10 s
+CACHE_BYTES = 1 << 29  # of activations, embeddings, fits and results together
+PIECES_AT_ONCE = 256  # records or windows whose activations are there at once where all are run
+SEGMENTS_S = 120.0  # of a long recording; in longer spans a cell is narrower than a pixel
 
-log = logging.getLogger(__name__)
-T = TypeVar("T")
+Span = Sequence[float]
 
 
 class Explorer:
@@ -49,9 +49,16 @@ class Explorer:
         Seed of every fit: the same choice gives the same clusters, whatever was looked at before.
     batch_size
         Records in one forward pass.
+    cache_bytes
+        Bytes of activations, embeddings, fits and results that are kept. Of a set of records whose activations do not
+        fit, clusters are found in evenly drawn ones; the others are run when they are looked at.
+    store
+        How activations are kept: ``"float16"`` halves their memory, see `ecg_widget.activations`.
 
     Attributes
     ----------
+    windows : Windows
+        How the recordings are cut where they are long.
     choices : list of list of str
         Layer choices in network order: each layer alone, and `layers` together behind the deepest of them.
 
@@ -78,28 +85,36 @@ class Explorer:
         device: torch.device | str | None = None,
         random_state: int = 0,
         batch_size: int = 64,
+        cache_bytes: int = CACHE_BYTES,
+        store: Store = "float32",
     ) -> None:
         validate_ecg(ds)
-        self.network = net if isinstance(net, Activations) else as_network(net, ds)
+        self.windows = cut(net, ds)
+        stored = isinstance(net, Activations)
+        self.network = net if isinstance(net, Activations) else as_network(net, self.windows.take([Piece(0, 0)]))
         if isinstance(net, Activations) and not np.array_equal(net.output["record"].values, ds["record"].values):
             raise ValueError("activations: expected those of the records of ds, in their order, got others")
         self.ds = ds
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.random_state = random_state
-        self.batch_size = batch_size
-        self._lock = threading.RLock()
-        self._results: OrderedDict[Hashable, xr.Dataset] = OrderedDict()
-        self._fits: dict[tuple[str, ...], Fits] = {}
         self.ahead = Ahead()
-        self._embeddings: OrderedDict[Hashable, xr.DataArray] = OrderedDict()
-        self._activations: Activations | None = None
-        self._means: dict[str, xr.DataArray] = {}
         self.on_progress: Callable[[str], None] = lambda _text: None
-        listed = list_layers(self.network)
+        self._lock = threading.RLock()
+        self._cache = Cache(cache_bytes)
+        self._rows = {name: row for row, name in enumerate(ds["record"].values.astype(str).tolist())}
         self.default_layers = choose_layers(self.network, layers)
-        every = in_network_order(self.network, [*listed, *self.default_layers])
-        self._listed = every
-        self.choices = [[name] for name in every]
+        listed = in_network_order(self.network, [*list_layers(self.network), *self.default_layers])
+        self._captured = Captured(
+            self.network,
+            Windows(ds, None) if stored else self.windows,  # stored activations are of whole records
+            listed,
+            self._cache,
+            device=self.device,
+            batch_size=batch_size,
+            store=store,
+            tell=self._tell,
+        )
+        self.choices = [[name] for name in listed]
         self.offer(self.default_layers)
 
     def check_layers(self, layers: str | Sequence[str]) -> list[str]:
@@ -117,11 +132,16 @@ class Explorer:
         names = self.check_layers(layers)
         if names in self.choices:
             return False
-        if not set(names) <= set(self._listed):
-            self.activations(names)  # raises for a layer that cannot be shown, which must not be offered
-        order = {name: i for i, name in enumerate(self._listed)}
+        with self._lock:
+            self._captured.add_layers(names)  # raises for a layer that cannot be shown, which must not be offered
+        order = {name: i for i, name in enumerate(self._captured.layers)}
         self.choices = sorted([*self.choices, names], key=lambda choice: [order[name] for name in reversed(choice)])
         return True
+
+    @property
+    def cache_used(self) -> int:
+        """Bytes that are kept."""
+        return self._cache.nbytes
 
     @property
     def device_name(self) -> str:
@@ -131,37 +151,20 @@ class Explorer:
         index = self.device.index if self.device.index is not None else torch.cuda.current_device()
         return f"cuda:{index} ({torch.cuda.get_device_name(index)})"
 
-    def activations(self, layers: Sequence[str] = ()) -> Activations:
-        """Activations of all records: one forward pass captures every layer that the slider offers.
-
-        Parameters
-        ----------
-        layers
-            Further layers that must be there.
-        """
-        if isinstance(self.network, Activations):
-            return self.network
+    def geometry(self, layer: str) -> xr.DataArray:
+        """Where the cells of a layer are and how far they see: its activations of one record or window."""
         with self._lock:
-            have = self._activations
-            wanted = in_network_order(self.network, [*self._listed, *layers])
-            if have is None or not set(wanted) <= set(have):
-                self._tell(f"running {self.network.name} on {_count(self.ds.sizes['record'], 'record')}")
-                have = activations(self.network, self.ds, wanted, batch_size=self.batch_size, device=self.device)
-                self._activations = have
-                self._listed = wanted
-            return have
+            return self._captured.geometry(layer)
 
     def embedding(self, layers: Sequence[str]) -> xr.DataArray:
-        """Embedding ``(record, cell, feature)`` of one choice of layers, see `ecg_widget.embed`."""
+        """Embedding ``(record, cell, feature)`` in which clusters of one choice of layers are found.
+
+        Of all records; of evenly drawn ones where there are more than the cache has room for, and of evenly drawn
+        windows of long recordings. See `ecg_widget.embed`.
+        """
         names = self.check_layers(layers)
         with self._lock:
-            acts = self.activations(names)
-            return self._kept(
-                self._embeddings,
-                tuple(names),
-                lambda: embed({name: acts[name] for name in names}, device=self.device),
-                lambda cache: sum(x.nbytes for x in cache.values()) > CACHE_BYTES,
-            )
+            return self._captured.embedding(self._captured.sample, names)
 
     def fit(self, layers: Sequence[str], n_clusters: int, *, draft: bool = False) -> Fit:
         """Clusters for one choice; deterministic, whatever was looked at before, see `ecg_widget.fits`.
@@ -193,16 +196,29 @@ class Explorer:
             if draft and n_clusters not in fits:
                 return fits.draft(int(n_clusters))
             if n_clusters not in fits:
-                self._tell(f"finding {n_clusters} clusters in {_count(cells, 'cell')}")
+                self._tell(f"finding {n_clusters} clusters in {count(cells, 'cell')}")
             return fits.exact(self.embedding(names), int(n_clusters))
 
     def segmentation(self, layers: Sequence[str] | None = None, n_clusters: int = ANCHOR) -> xr.Dataset:
-        """Segments of all records, as `TimeClusters.predict` gives, with each cluster's colour ``slot (cluster)``."""
-        names = self.default_layers if layers is None else list(layers)
-        with self._lock:
-            return self.fit(names, n_clusters).segmentation(self.embedding(names))
+        """Segments of all records, as `TimeClusters.predict` gives, with each cluster's colour ``slot (cluster)``.
 
-    def result(self, record: str, layers: Sequence[str], n_clusters: int, *, draft: bool = False) -> xr.Dataset:
+        Long recordings are run whole, window by window: an hour takes some seconds, and each window is a record.
+        """
+        names = self.check_layers(self.default_layers if layers is None else layers)
+        with self._lock:
+            fit = self.fit(names, n_clusters)
+            every = self._captured.windows.every()
+            if tuple(every) == self._captured.sample:
+                return fit.segmentation(self.embedding(names))
+            parts = []
+            for first in range(0, len(every), PIECES_AT_ONCE):
+                acts = self._captured.run(every[first : first + PIECES_AT_ONCE], names)
+                parts.append(fit.segmentation(embed({name: acts[name] for name in names}, device=self.device)))
+            return xr.concat(parts, "record", data_vars="minimal", coords="minimal", compat="override", join="override")
+
+    def result(
+        self, record: str, layers: Sequence[str], n_clusters: int, *, span: Span = (), draft: bool = False
+    ) -> xr.Dataset:
         """Everything the page shows of one record for one choice of layers and number of clusters.
 
         Parameters
@@ -211,6 +227,8 @@ class Explorer:
             Name of a record.
         layers, n_clusters
             The choice.
+        span
+            Beginning and end in s of the part of a long recording; see `ecg_widget.windows.Windows.span`.
         draft
             Whether a first answer will do where the exact one takes longer; ``attrs["draft"]`` says whether it is one.
 
@@ -221,34 +239,43 @@ class Explorer:
             ``proportion (cluster)``, ``slot (cluster)``, ``logit, prediction (target)``; where the outputs follow from
             the deepest layer also ``contribution (cluster, target)``, ``contribution_masked (target)``,
             ``intercept (target)``. Coords ``centre (cell)`` and ``width (cell)`` in s. attrs name the record, layers,
-            tau, network, device and method.
+            tau, network, device and method. Of a long recording: means over the windows of the span; without cells
+            where it is longer than `SEGMENTS_S`; and ``density (window, cluster)``, uint8, 255 times the share of each
+            cluster in windows drawn evenly from the whole recording, with their middles ``density_centre (window)``.
 
         Raises
         ------
         ValueError
             A record, layer or number of clusters that does not exist.
         """
-        names = self.check_layers(layers)
+        names = tuple(self.check_layers(layers))
         row = self._row(record)
+        t0, t1 = self.windows.span(span) or (0.0, 0.0)
         with self._lock:
-            if draft and not self._soon(tuple(names), n_clusters):
-                return self._result(row, names, n_clusters, draft=True)
-            return self._kept(
-                self._results,
-                (row, tuple(names), int(n_clusters)),
-                lambda: self._result(row, names, n_clusters),
-                lambda cache: len(cache) > RESULTS,
-            )
+            stop_if_interrupted()
+            if draft and not self._soon(names, n_clusters):
+                return self._result(row, names, n_clusters, (t0, t1), draft=True)
+            key = ("result", row, names, int(n_clusters), t0, t1)
+            return self._cache.get(key, lambda: self._result(row, names, n_clusters, (t0, t1)))
 
     def prefetch(
-        self, record: str, layers: Sequence[str], n_clusters: int, ready: Callable[[dict[int, xr.Dataset]], None]
+        self,
+        record: str,
+        layers: Sequence[str],
+        n_clusters: int,
+        ready: Callable[[dict[int, xr.Dataset]], None],
+        *,
+        span: Span = (),
     ) -> None:
-        """Compute the results of all numbers of clusters in the background, nearest first.
+        """Compute in the background what the next moves will ask for, nearest first.
+
+        All numbers of clusters; then, for the number that is shown, the choices of layers beside the one that is
+        shown, and of a long recording the spans beside it.
 
         Parameters
         ----------
-        record, layers, n_clusters
-            The choice that is shown.
+        record, layers, n_clusters, span
+            What is shown.
         ready
             Called in the background, now and then and at the end, with the results that are there.
         """
@@ -256,30 +283,37 @@ class Explorer:
         with self._lock:
             high = min(N_CLUSTERS[1], self._fits_of(tuple(names)).n_cells)
         order = sorted(range(N_CLUSTERS[0], high + 1), key=lambda k: (abs(k - n_clusters), k))
-        self.ahead.start(order, lambda k: self.result(record, names, k), ready)
+        place = self.choices.index(names) if names in self.choices else 0
+        beside = self.choices[place + 1 : place + 2] + self.choices[max(place - 1, 0) : place]
+        then = [partial(self.result, record, choice, n_clusters, span=span) for choice in beside]
+        shown = self.windows.span(span)
+        if shown is not None and shown[1] - shown[0] <= SEGMENTS_S:
+            then = [partial(self.result, record, names, n_clusters, span=s) for s in self.windows.beside(shown)] + then
+        self.ahead.start(order, lambda k: self.result(record, names, k, span=span), ready, then)
 
-    def signal(self, record: str) -> xr.Dataset:
-        """The recording of one record as it was given, ``signal (lead, time)``."""
-        return self.ds[["signal"]].isel(record=self._row(record))
+    def signal(self, record: str, span: Span = ()) -> xr.Dataset:
+        """The recording of one record as it was given, ``signal (lead, time)``; of a long one the span alone."""
+        one = self.ds[["signal"]].isel(record=self._row(record))
+        shown = self.windows.span(span)
+        if shown is None:
+            return one
+        first, last = (round((t - self.windows.start) * self.windows.rate) for t in shown)
+        return one.isel(time=slice(first, last))
 
     def close(self) -> None:
         """Free every cache, device memory too."""
         self.ahead.interrupt()
         with self._lock:
-            self._results.clear()
-            self._fits.clear()
-            self._embeddings.clear()
-            self._means.clear()
-            self._activations = None
+            self._cache.clear()
             self.on_progress = lambda _text: None
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
     def _row(self, record: str) -> int:
-        names = self.ds["record"].values.astype(str).tolist()
-        if record not in names:
+        if record not in self._rows:
+            names = list(self._rows)
             raise ValueError(f"record: expected one of {names[:5]}{'...' if len(names) > 5 else ''}, got {record!r}")
-        return names.index(record)
+        return self._rows[record]
 
     def _tell(self, text: str) -> None:
         """Say what the user waits for; nobody waits for the background."""
@@ -287,51 +321,42 @@ class Explorer:
             self.on_progress(text)
 
     def _fits_of(self, names: tuple[str, ...]) -> Fits:
-        if names not in self._fits:
+        def make() -> Fits:
             default, reference = tuple(self.default_layers), None
             if names != default:
                 colours = self._fits_of(default)
                 anchor = colours.draft(colours.anchor)
                 reference = anchor.segmentation(matched_records(self.embedding(default)))
             x = self.embedding(names)
-            self._tell(f"finding {ANCHOR} clusters in {_count(int(x['valid'].sum()), 'cell')}")
-            self._fits[names] = Fits(x, reference, random_state=self.random_state, device=self.device)
-        return self._fits[names]
+            self._tell(f"finding {ANCHOR} clusters in {count(int(x['valid'].sum()), 'cell')}")
+            return Fits(x, reference, random_state=self.random_state, device=self.device)
+
+        return self._cache.get(("fits", names), make)
 
     def _soon(self, names: tuple[str, ...], k: int) -> bool:
         """Whether the exact result is there, or takes no longer than a draft."""
         fits = self._fits_of(names)
         return k in fits or fits.whole
 
-    def _result(self, row: int, names: list[str], k: int, *, draft: bool = False) -> xr.Dataset:
+    def _result(
+        self, row: int, names: tuple[str, ...], k: int, span: tuple[float, float], *, draft: bool = False
+    ) -> xr.Dataset:
         fit = self.fit(names, k, draft=draft)
-        one = slice(row, row + 1)
-        acts = self.activations(names)
-        acts = Activations({n: a.isel(record=one) for n, a in acts.items()}, acts.output.isel(record=one))
-        out = record_result(
-            self.network, acts, self.embedding(names).isel(record=one), fit, self._mean_activation(names)
-        )
+        if self.windows.long and span[1] - span[0] > SEGMENTS_S:
+            out = whole_result(self.network, list(self._rows)[row], fit, span)
+        else:
+            captured = self._captured
+            part = captured.part(row, names, span if self.windows.long else None)
+            baseline, components = captured.mean(), captured.components(part, row, names)
+            out = record_result(self.network, part, fit, baseline, components)
+        if self.windows.long:
+            out = out.merge(self._density(row, names, fit), combine_attrs="override")
         out.attrs |= {"layers": list(names), "draft": draft, "device": self.device_name}
         return out
 
-    def _mean_activation(self, names: Sequence[str]) -> xr.DataArray:
-        """Mean of the deepest layer over all records ``(channel,)``, where integrated gradients begin."""
-        name, layer = list(self.activations(names).items())[-1]
-        if name not in self._means:
-            text = f"mean activation of the valid cells of {_count(layer.sizes['record'], 'record')}"
-            self._means[name] = xr.DataArray(channel_statistics(layer)[0], dims="channel", attrs={"long_name": text})
-        return self._means[name]
-
-    def _kept(
-        self, cache: OrderedDict[Hashable, T], key: Hashable, make: Callable[[], T], full: Callable[[Any], bool]
-    ) -> T:
-        if key not in cache:
-            cache[key] = make()
-            while len(cache) > 1 and full(cache):
-                cache.popitem(last=False)
-        cache.move_to_end(key)
-        return cache[key]
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    def _density(self, row: int, names: tuple[str, ...], fit: Fit) -> xr.Dataset:
+        """Clusters over the whole of a long recording."""
+        captured, windows = self._captured, self.windows
+        pieces = captured.windows.spread_in(row, LONG_PIECES)
+        key = ("density", row, names, fit.clusters.n_clusters, id(fit))
+        return self._cache.get(key, lambda: density(captured.embedding(pieces, names), fit, pieces, windows))

@@ -302,11 +302,11 @@ def explore(
 
 
 def _choices(explorer: Explorer) -> dict[str, Any]:
-    acts = explorer.activations()
     layers = []
     for names in explorer.choices:
-        finest = max((acts[name] for name in names), key=lambda a: a.sizes["cell"])
-        widest = max(float(acts[name]["width"].values[0]) for name in names)
+        shapes = [explorer.geometry(name) for name in names]
+        finest = max(shapes, key=lambda a: a.sizes["cell"])
+        widest = max(float(shape["width"].values[0]) for shape in shapes)
         layers.append(
             {
                 "value": names,

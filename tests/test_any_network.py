@@ -278,8 +278,7 @@ def test_nested_and_combined_choices_stand_in_network_order(ds):
         ["blocks.0", "blocks.3"],
         ["blocks.1", "blocks.2", "blocks.3"],
     ]
-    acts = explorer.activations()
-    assert all(float(acts[name]["width"][0]) > 0 for choice in explorer.choices for name in choice)
+    assert all(float(explorer.geometry(name)["width"][0]) > 0 for choice in explorer.choices for name in choice)
     result = explorer.result(str(ds["record"].values[0]), ["blocks.2.conv1"], 4)
     assert result.sizes["cluster"] == 4
 

@@ -300,7 +300,7 @@ def test_closing_ends_it(ahead):
     move(w, n_clusters=11)
     w.close()
     run(started[-1])
-    assert w.explorer._activations is None
+    assert w.explorer.cache_used == 0
 
 
 def test_the_page_cannot_write_what_python_writes(w):

@@ -56,6 +56,12 @@ def nobody_waits() -> bool:
     return _stop.get() is not None
 
 
+def stop_if_interrupted() -> None:
+    """Raise `Interrupted` inside `interruptible` once its event is set."""
+    if (stop := _stop.get()) is not None and stop.is_set():
+        raise Interrupted
+
+
 @dataclass(frozen=True)
 class KMeansResult:
     """What Lloyd's algorithm ends with.
@@ -175,8 +181,7 @@ def kmeans(
     converged = False
     iteration = 0
     while iteration < max_iter and not converged:
-        if (stop := _stop.get()) is not None and stop.is_set():
-            raise Interrupted
+        stop_if_interrupted()
         iteration += 1
         moved = _centroids(x, labels, distance, centers)
         shift = float((moved - centers).square().sum())

@@ -236,7 +236,7 @@ def _counting(self, *a, **k):
             counted["now"] -= 1
 Explorer._result = _counting
 w.explorer.ahead.interrupt()
-w.explorer._results.clear(); w.explorer._fits.clear()  # nothing is ready
+w.explorer._cache.clear()  # nothing is ready
 """
 
 
