@@ -179,7 +179,7 @@ def prepare(ds: xr.Dataset, spec: InputSpec) -> Prepared:
             f"time: expected at least {_SHORTEST} s, got {ds.sizes['time']} samples at {old_rate:g} Hz = "
             f"{seconds:.3g} s; check the sampling rate or join the pieces"
         )
-    plain = ds[["signal"]].sel(lead=list(spec.leads))
+    plain = ds[["signal"]].sel(lead=list(spec.leads)).load()  # once: resampling checks and reads it again
     blank = _blank(plain["signal"].values, old_rate)
     values = resample(plain, spec.sampling_rate)["signal"].values.astype(np.float64)
     blank = _at_rate(blank, old_rate, spec.sampling_rate, values.shape[-1])
@@ -192,7 +192,7 @@ def prepare(ds: xr.Dataset, spec: InputSpec) -> Prepared:
     if spec.normalise == "zscore":
         _zscore(values, valid, _SILENT / millivolts(spec.units))
     values[np.broadcast_to(blank[:, None], values.shape)] = 0
-    start = float(ds["time"].values[0])
+    start = float(ds["time"][0])
     if spec.n_samples is not None and (spec.hop is None or values.shape[-1] < spec.n_samples):
         values, valid, shift = _fit(values, valid, spec.n_samples)
         start += shift / spec.sampling_rate

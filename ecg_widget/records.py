@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ecg_widget.lazy import is_lazy, stacked
 from ecg_widget.leads import LEADS, canonical_lead, canonical_leads, lead_order
 from ecg_widget.validation import WAVES, check_rate, validate_ecg
 
@@ -169,21 +170,29 @@ def open_ecg(
     leads: Sequence[str] | None = None,
     units: str | None = None,
     records: Sequence[str] | None = None,
+    lazy: bool | None = None,
     **options: Any,
 ) -> xr.Dataset:
     """Open a recording; its format is found by content.
+
+    A long one stays in its file: ``signal`` and ``time`` then show their shape and dtype at once, and what is selected
+    (``ds.isel(time=slice(...))``, ``ds.sel(lead=["II"])``) is read when its values are asked for, in pieces, from any
+    thread, and not kept. Infinite samples are found when they are read. `xarray.Dataset.load` reads everything.
 
     Parameters
     ----------
     source
         A path, or a list of paths whose recordings have the same leads, rate and length. WFDB: the record's path with
-        or without ``.hea``, or one of its signal files. DICOM: the file.
+        or without ``.hea``, or one of its signal files. DICOM: the file. zarr: the folder that ``ds.to_zarr`` wrote.
     leads
         Read these leads only, in any spelling; others in the file are then not looked at.
     units
         The unit of the file's values where the file does not state a voltage; an error where it states another one.
     records
         Names for the records instead of those of the files.
+    lazy
+        Whether the samples stay in the file until they are asked for: True or False, or None for those of more than
+        16 million samples in all leads (WFDB and zarr; other formats are always read whole).
     **options
         For the reader of one format; an option that it does not know is an error.
 
@@ -214,7 +223,7 @@ def open_ecg(
     wanted = None if leads is None else canonical_leads([leads] if isinstance(leads, str) else leads)
     if units is not None:
         millivolts(units)
-    opened = [formats.read(path, leads=wanted, units=units, **options) for path in paths]
+    opened = [formats.read(path, leads=wanted, units=units, lazy=lazy, **options) for path in paths]
     found = [str(name) for ds in opened for name in ds["record"].values]
     names = found if records is None else list(records)
     if isinstance(records, str) or len(names) != len(found):
@@ -293,5 +302,9 @@ def _stack(opened: Sequence[xr.Dataset], paths: Sequence[Path]) -> xr.Dataset:
                 )
     attrs = {k: v for k, v in first.attrs.items() if all(ds.attrs.get(k) == v for ds in opened)}
     attrs["source"] = [ds.attrs["source"] for ds in opened]
-    ds = xr.concat(opened, "record", data_vars="minimal", coords="minimal", compat="override", join="override")
+    waiting = all(is_lazy(ds["signal"]) for ds in opened)
+    parts = [ds.drop_vars("signal") for ds in opened] if waiting else opened  # joining would read them
+    ds = xr.concat(parts, "record", data_vars="minimal", coords="minimal", compat="override", join="override")
+    if waiting:
+        ds = ds.assign(signal=stacked([part["signal"].variable for part in opened]))
     return ds.assign_attrs(attrs)

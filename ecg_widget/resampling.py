@@ -46,7 +46,7 @@ def resample(ds: xr.Dataset, rate: float) -> xr.Dataset:
         fresh[gap[:, before] | gap[:, after]] = np.nan
         out[record] = fresh
     time = xr.Variable(
-        "time", ds["time"].values[0] + np.arange(n_new) / rate, {**ds["time"].attrs, "sampling_rate": rate}
+        "time", float(ds["time"][0]) + np.arange(n_new) / rate, {**ds["time"].attrs, "sampling_rate": rate}
     )
     nearest = np.minimum((2 * position + up) // (2 * up), n_old - 1)
     rest = ds.drop_vars(["signal", "adc_step", "time"], errors="ignore").isel(time=nearest, missing_dims="ignore")

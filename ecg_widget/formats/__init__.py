@@ -8,7 +8,8 @@ A reader is a module of this package with
     the file or folder to read if what `path` names is of this format, else None. It looks at content, reads little,
     imports no reader's library and accepts that nothing may exist at `path`;
 ``read(path, *, leads, units, **options) -> Dataset``
-    the recording at a located path, as `ecg_widget.records.open_ecg` describes it, or `RecordError`.
+    the recording at a located path, as `ecg_widget.records.open_ecg` describes it, or `RecordError`. A reader that can
+    leave the samples in the file has an option ``lazy``.
 """
 
 from __future__ import annotations
@@ -39,17 +40,27 @@ def readers() -> tuple[ModuleType, ...]:
     return tuple(m for m in modules if hasattr(m, "locate"))
 
 
-def read(path: Path, *, leads: Sequence[str] | None, units: str | None, **options: Any) -> xr.Dataset:
+def read(
+    path: Path, *, leads: Sequence[str] | None, units: str | None, lazy: bool | None = None, **options: Any
+) -> xr.Dataset:
     """Open one path with the reader that knows its content; see `ecg_widget.records.open_ecg`."""
     for reader in readers():
         located = reader.locate(path)
         if located is not None:
             known = reader.read.__kwdefaults__ or {}
+            if "lazy" in known:
+                options["lazy"] = lazy
+            elif lazy:
+                able = ", ".join(r.NAME for r in readers() if "lazy" in (r.read.__kwdefaults__ or {}))
+                raise RecordError(
+                    f"{path.name}: lazy: expected None or False for {reader.NAME}, which is read whole, got True; "
+                    f"formats that can be read in pieces: {able}"
+                )
             unknown = sorted(set(options) - set(known))
             if unknown:
                 raise TypeError(
                     f"{path.name}: the {reader.NAME} reader has no option {', '.join(unknown)}; it knows "
-                    f"{', '.join(sorted(set(known) - {'leads', 'units'})) or 'none'} beside leads and units"
+                    f"{', '.join(sorted(set(known) - {'leads', 'units', 'lazy'})) or 'none'} beside leads and units"
                 )
             ds: xr.Dataset = reader.read(located, leads=leads, units=units, **options)
             return ds

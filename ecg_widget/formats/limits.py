@@ -8,6 +8,7 @@ LARGEST_FILE = 4 << 30  # bytes; a 24-hour 12-lead Holter at 1 kHz has 2 GB
 LARGEST_HEADER = 1 << 20  # bytes of text; PTB's longest has 3 kB
 MOST_CHANNELS = 1024  # body-surface maps have up to 256
 MOST_VALUES = 1 << 30  # samples times channels: 8 GB while they are converted
+LAZY_VALUES = 16_000_000  # samples of all leads; more stay in their file: reading takes 20 bytes each and over a second
 RATES = (1.0, 100_000.0)  # Hz; trend data are no ECG, and no ECG amplifier samples faster
 
 

@@ -7,7 +7,6 @@ file, and so do the comments, which hold age, sex and diagnoses, unless they are
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ecg_widget.formats.limits import LAZY_VALUES
 from ecg_widget.formats.wfdb_header import Header, Signal, looks_like_header, read_header
-from ecg_widget.leads import canonical_lead, canonical_leads
+from ecg_widget.formats.wfdb_samples import Joined, Plain, Reading, piece_of, whole_only
+from ecg_widget.lazy import LazyArray, lazy_dataset
+from ecg_widget.leads import canonical_lead, canonical_leads, lead_order
 from ecg_widget.records import RecordError, from_arrays, millivolts
 
 NAME = "WFDB"
@@ -45,6 +47,7 @@ def read(
     units: str | None = None,
     gain: float | None = None,
     comments: bool = False,
+    lazy: bool | None = None,
 ) -> xr.Dataset:
     """Read one WFDB record.
 
@@ -58,6 +61,9 @@ def read(
         ADC steps for each unit, for signals whose header gives 0 or none ("uncalibrated"); an error where it gives one.
     comments
         Keep the header's comments in ``attrs["comments"]``. They tell of the patient.
+    lazy
+        As in `ecg_widget.records.open_ecg`. A record read later is not held against its header's checksums, which need
+        every sample. One of format 8, with skewed signals or of unstated length is read whole; True is then an error.
 
     Returns
     -------
@@ -75,77 +81,68 @@ def read(
     if "::" in str(path):  # fsspec, through which the library opens files, would take it for a chain of file systems
         raise RecordError(f"{file}: path: expected no '::' in it, got {str(path)!r}; rename the folder")
     header = read_header(path)
+    attrs: dict[str, Any] = {"source": file, "format": NAME, "reader": f"wfdb {wfdb.__version__}", "filters": ""}
+    if comments:
+        attrs["comments"] = list(header.comments)
     try:
-        whole = _read_segments if header.segments else _read_plain
-        values, names, steps, rate = whole(header, leads, units, gain)
+        samples = (_joined if header.segments else _plain)(header, leads, units, gain)
+        later = _later(samples, lazy=lazy)
+        values = None if later else samples.whole()
     except RecordError:
         raise
     except Exception as error:  # a hostile file may raise anything inside the library
         raise RecordError(f"{file}: expected a complete record, got {type(error).__name__}: {error}") from error
-    attrs: dict[str, Any] = {"source": file, "format": NAME, "reader": f"wfdb {wfdb.__version__}", "filters": ""}
-    if comments:
-        attrs["comments"] = list(header.comments)
-    ds = from_arrays(values, sampling_rate=rate, leads=names, units="mV", records=[path.stem], attrs=attrs)
-    if steps is None:
+    spelled = [canonical_lead(n) for n in samples.names]
+    if values is None:
+        order = lead_order(spelled)
+        array = LazyArray((1, len(order), samples.n_samples), np.float32, Reading(samples, order), piece_of(samples))
+        ds = lazy_dataset(
+            array, sampling_rate=samples.rate, leads=[spelled[i] for i in order], records=[path.stem], attrs=attrs
+        )
+    else:
+        ds = from_arrays(
+            values, sampling_rate=samples.rate, leads=samples.names, units="mV", records=[path.stem], attrs=attrs
+        )
+    if samples.steps is None:
         return ds
-    spelled = [canonical_lead(n) for n in names]
-    step = xr.DataArray([steps], {"lead": spelled}, ("record", "lead"), attrs={"units": "mV"})
+    step = xr.DataArray([samples.steps], {"lead": spelled}, ("record", "lead"), attrs={"units": "mV"})
     return ds.assign(adc_step=step.sel(lead=ds["lead"]))
 
 
-_Read = tuple[np.ndarray, list[str], list[float] | None, float]
+def _later(samples: Plain | Joined, *, lazy: bool | None) -> bool:
+    """Whether the samples stay in the file."""
+    if not (samples.n_samples * len(samples.names) > LAZY_VALUES if lazy is None else lazy):
+        return False
+    why = whole_only(samples)
+    if why and lazy:
+        raise RecordError(f"{samples.file}: lazy: expected None or False for this record, got True: {why}")
+    return not why
 
 
-def _read_plain(header: Header, leads: Sequence[str] | None, units: str | None, gain: float | None) -> _Read:
-    import wfdb  # noqa: PLC0415  (only this reader needs it)
-
+def _plain(header: Header, leads: Sequence[str] | None, units: str | None, gain: float | None) -> Plain:
     file = header.path.name
     keep = _select(file, [s.lead for s in header.signals], leads)
     signals = [header.signals[i] for i in keep]
-    per_frame = {s.per_frame for s in signals}
-    if len(per_frame) != 1:
+    if len({s.per_frame for s in signals}) != 1:
         rates = {s.lead: header.rate * s.per_frame for s in signals}
         raise RecordError(f"{file}: sampling rate: expected one for all leads, got {rates}; choose some with leads=")
     factors = [_factor(file, s, units) for s in signals]
     gains = [_gain(file, s, gain) for s in signals]
-    record = wfdb.rdrecord(
-        str(header.path.with_suffix("").resolve()), channels=keep, physical=False, smooth_frames=False
-    )
-    stated = [s.gain for s in signals]
-    seen = (record.fs, record.sig_name, [g if s else 0 for g, s in zip(record.adc_gain, stated, strict=True)])
-    if seen != (header.rate, [s.lead for s in signals], stated):
-        raise RecordError(f"{file}: expected rate, leads and gains as in the header's text, the library got {seen}")
-    n_samples = header.n_samples * per_frame.pop()
-    if any(len(x) != n_samples for x in record.e_d_signal):
-        raise RecordError(f"{file}: samples: expected {n_samples}, got {[len(x) for x in record.e_d_signal]}")
-    _check_sums(file, signals, record.e_d_signal)
-    record.adc_gain = gains
-    volts = np.stack(record.dac(expanded=True))
-    volts *= np.asarray(factors)[:, None]
-    steps = [abs(f / g) for f, g in zip(factors, gains, strict=True)]
-    return volts, [s.lead for s in signals], steps, header.rate * signals[0].per_frame
+    return Plain(header, tuple(keep), tuple(factors), tuple(gains))
 
 
-def _read_segments(header: Header, leads: Sequence[str] | None, units: str | None, gain: float | None) -> _Read:
-    """Read segment by segment, each with its own gains and units; what no segment holds is a gap.
-
-    The library can join segments too, but stops at a gap in a record of fixed layout and takes the first unit for all.
-    """
+def _joined(header: Header, leads: Sequence[str] | None, units: str | None, gain: float | None) -> Joined:
     layout, parts = _vet_segments(header)
     names = [layout[i] for i in _select(header.path.name, layout, leads)]
-    values = np.full((len(names), header.n_samples), np.nan)
-    steps: list[set[float]] = [set() for _ in names]
+    segments = []
     start = 0
     for (_, length), part in zip(header.segments, parts, strict=True):
         here = [name for name in names if part is not None and name in {s.lead for s in part.signals}]
         if part is not None and here and length:
-            volts, found, adc, _ = _read_plain(part, [canonical_lead(name) for name in here], units, gain)
-            for name, row, step in zip(found, volts, adc or (), strict=True):
-                values[names.index(name), start : start + length] = row
-                steps[names.index(name)].add(step)
+            plain = _plain(part, [canonical_lead(name) for name in here], units, gain)
+            segments.append((start, plain, tuple(names.index(name) for name in plain.names)))
         start += length
-    one = [step.pop() for step in steps if len(step) == 1]
-    return values, names, one if len(one) == len(names) else None, header.rate
+    return Joined(header.path.name, names, header.rate, tuple(segments), header.n_samples)
 
 
 def _vet_segments(header: Header) -> tuple[list[str], list[Header | None]]:
@@ -220,19 +217,3 @@ def _gain(file: str, signal: Signal, gain: float | None) -> float:
             f"{gain}; state it with gain="
         )
     return float(gain)
-
-
-def _check_sums(file: str, signals: Sequence[Signal], digital: Sequence[np.ndarray]) -> None:
-    """Warn where the samples are not those over which the header's checksum was taken."""
-    wrong = [
-        s.lead
-        for s, x in zip(signals, digital, strict=True)
-        if s.checksum is not None and not s.skew and (int(np.sum(x, dtype=np.int64)) - s.checksum) % 65536
-    ]
-    if wrong:
-        warnings.warn(
-            f"{file}: checksum: expected the header's, got another for {', '.join(wrong)}; samples or header were "
-            "changed after recording",
-            UserWarning,
-            stacklevel=5,
-        )

@@ -55,7 +55,10 @@ class Signal:
 
 @dataclass(frozen=True)
 class Header:
-    """One header file; ``segments`` (name, samples) is empty for a plain record."""
+    """One header file; ``segments`` (name, samples) is empty for a plain record.
+
+    ``counted``: whether it states the number of samples; else this is what its files hold.
+    """
 
     path: Path
     rate: float
@@ -63,6 +66,7 @@ class Header:
     signals: tuple[Signal, ...] = ()
     segments: tuple[tuple[str, int], ...] = ()
     comments: tuple[str, ...] = field(default=(), repr=False)
+    counted: bool = True
 
 
 def read_lines(path: Path) -> tuple[list[str], list[str]]:
@@ -118,7 +122,7 @@ def read_header(path: Path, *, role: Literal["record", "segment", "layout"] = "r
         for s in signals:
             if s.skew >= n_samples:
                 raise RecordError(f"{file}: skew of {s.lead}: expected fewer than {n_samples} samples, got {s.skew}")
-    return Header(path, rate, n_samples, signals, (), tuple(comments))
+    return Header(path, rate, n_samples, signals, (), tuple(comments), counted=found["n_samples"] is not None)
 
 
 def _multi(path: Path, lines: list[str], record: re.Match[str]) -> Header:
