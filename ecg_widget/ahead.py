@@ -28,6 +28,7 @@ class Ahead:
         numbers: Sequence[int],
         compute: Callable[[int], xr.Dataset],
         ready: Callable[[dict[int, xr.Dataset]], None],
+        failed: Callable[[Exception], None],
         then: Sequence[Callable[[], object]] = (),
     ) -> None:
         """Compute in the order given, in place of what was begun before.
@@ -40,6 +41,8 @@ class Ahead:
             Gives the result of one of them; k-means in it ends between two iterations when interrupted.
         ready
             Called with the results that are there: after the first, every second, and at the end.
+        failed
+            Called with what ends it before the first result, the one that somebody looks at.
         then
             Called one after the other when all numbers are done.
         """
@@ -66,8 +69,10 @@ class Ahead:
                         call()
             except Interrupted:
                 return
-            except Exception:  # a thread has nobody to raise to; the choice raises again when the user makes it
+            except Exception as error:  # a thread has nobody to raise to; a choice raises again when it is made
                 log.exception("computing ahead")
+                if not there and not stop.is_set():
+                    failed(error)
 
         threading.Thread(target=work, name="ecg-widget ahead", daemon=True).start()
 

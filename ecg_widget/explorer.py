@@ -20,6 +20,7 @@ from ecg_widget.clusters.kmeans import nobody_waits, stop_if_interrupted
 from ecg_widget.fits import ANCHOR, N_CLUSTERS, Fit, Fits, matched_records
 from ecg_widget.layers import choose_layers, in_network_order, list_layers
 from ecg_widget.networks import as_network
+from ecg_widget.pyramid import Pyramid
 from ecg_widget.records import validate_ecg
 from ecg_widget.results import density, record_result, whole_result
 from ecg_widget.windows import Piece, Windows, cut
@@ -253,10 +254,9 @@ class Explorer:
         t0, t1 = self.windows.span(span) or (0.0, 0.0)
         with self._lock:
             stop_if_interrupted()
-            if draft and not self._soon(names, n_clusters):
-                return self._result(row, names, n_clusters, (t0, t1), draft=True)
-            key = ("result", row, names, int(n_clusters), t0, t1)
-            return self._cache.get(key, lambda: self._result(row, names, n_clusters, (t0, t1)))
+            draft = draft and n_clusters not in self._fits_of(names)
+            key = ("draft" if draft else "result", row, names, int(n_clusters), t0, t1)
+            return self._cache.get(key, lambda: self._result(row, names, n_clusters, (t0, t1), draft=draft))
 
     def prefetch(
         self,
@@ -264,6 +264,7 @@ class Explorer:
         layers: Sequence[str],
         n_clusters: int,
         ready: Callable[[dict[int, xr.Dataset]], None],
+        failed: Callable[[Exception], None],
         *,
         span: Span = (),
     ) -> None:
@@ -278,6 +279,8 @@ class Explorer:
             What is shown.
         ready
             Called in the background, now and then and at the end, with the results that are there.
+        failed
+            Called in the background with the error that keeps what is shown from being computed.
         """
         names = self.check_layers(layers)
         with self._lock:
@@ -289,7 +292,7 @@ class Explorer:
         shown = self.windows.span(span)
         if shown is not None and shown[1] - shown[0] <= SEGMENTS_S:
             then = [partial(self.result, record, names, n_clusters, span=s) for s in self.windows.beside(shown)] + then
-        self.ahead.start(order, lambda k: self.result(record, names, k, span=span), ready, then)
+        self.ahead.start(order, lambda k: self.result(record, names, k, span=span), ready, failed, then)
 
     def signal(self, record: str, span: Span = ()) -> xr.Dataset:
         """The recording of one record as it was given, ``signal (lead, time)``; of a long one the span alone."""
@@ -299,6 +302,12 @@ class Explorer:
             return one
         first, last = (round((t - self.windows.start) * self.windows.rate) for t in shown)
         return one.isel(time=slice(first, last))
+
+    def pyramid(self, record: str) -> Pyramid:
+        """Least and greatest samples of a long recording at several resolutions, read piece by piece."""
+        with self._lock:
+            signal = self.ds["signal"].isel(record=self._row(record))
+            return self._cache.get(("pyramid", record), lambda: Pyramid(signal))
 
     def close(self) -> None:
         """Free every cache, device memory too."""
@@ -324,19 +333,11 @@ class Explorer:
         def make() -> Fits:
             default, reference = tuple(self.default_layers), None
             if names != default:
-                colours = self._fits_of(default)
-                anchor = colours.draft(colours.anchor)
-                reference = anchor.segmentation(matched_records(self.embedding(default)))
+                reference = self._fits_of(default).first.segmentation(matched_records(self.embedding(default)))
             x = self.embedding(names)
-            self._tell(f"finding {ANCHOR} clusters in {count(int(x['valid'].sum()), 'cell')}")
             return Fits(x, reference, random_state=self.random_state, device=self.device)
 
         return self._cache.get(("fits", names), make)
-
-    def _soon(self, names: tuple[str, ...], k: int) -> bool:
-        """Whether the exact result is there, or takes no longer than a draft."""
-        fits = self._fits_of(names)
-        return k in fits or fits.whole
 
     def _result(
         self, row: int, names: tuple[str, ...], k: int, span: tuple[float, float], *, draft: bool = False
@@ -350,7 +351,7 @@ class Explorer:
             baseline, components = captured.mean(), captured.components(part, row, names)
             out = record_result(self.network, part, fit, baseline, components)
         if self.windows.long:
-            out = out.merge(self._density(row, names, fit), combine_attrs="override")
+            out = out.merge(self._density(row, names, fit), combine_attrs="no_conflicts")
         out.attrs |= {"layers": list(names), "draft": draft, "device": self.device_name}
         return out
 

@@ -1,8 +1,9 @@
 """Clusters of one choice of layers for every number of clusters, in colours that keep their meaning.
 
 All numbers lie on one path: `ANCHOR` clusters are found first, every other number starts from its neighbour towards
-`ANCHOR`. The path is walked on a few thousand cells (a draft), and only the fit that is asked for uses more, so that
-a choice is the same whatever was looked at before and takes no longer than one fit.
+`ANCHOR`. The path is walked on a few thousand cells, and only the fit that is asked for uses more, so that a choice is
+the same whatever was looked at before and takes no longer than one fit. Who cannot wait for it gets a draft: one quick
+fit to few cells from the nearest number that is there.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ ANCHOR = DEFAULT_CLUSTERS
 FIT_CELLS = 30_000  # cells a fit uses at most: a slider must answer while it moves
 DRAFT_CELLS = 4_096  # cells on which the path is walked
 DRAFT_ITERATIONS = 10  # of Lloyd's algorithm for each step: a neighbour starts near its end
+FIRST_ITERATIONS = 20  # of the very first draft, which starts from nothing
 MATCH_RECORDS = 64  # records on which clusters of other layers are matched
 
 
@@ -59,6 +61,15 @@ class Fits:
     device
         Torch device of the computation.
 
+    Attributes
+    ----------
+    n_cells
+        Valid cells.
+    anchor
+        Where the path begins: `ANCHOR`, or as many clusters as there are cells.
+    first
+        The first draft, to which all colours go back.
+
     Examples
     --------
     >>> import ecg_widget as ecg
@@ -80,22 +91,28 @@ class Fits:
         self._random_state = random_state
         self._device = device
         self._sample = _drawn(x, random_state)
-        self.whole = self._sample.sizes["cell"] == self.n_cells  # drafts see every cell
         self.anchor = max(N_CLUSTERS[0], min(ANCHOR, self.n_cells))
-        clusters = self._new(self.anchor, max_cells=FIT_CELLS).fit(x)
+        first = self._new(self.anchor, n_init=1, max_iter=FIRST_ITERATIONS).fit(self._sample)
         if reference is None:
             slots = np.arange(self.anchor, dtype=np.uint8)
         else:
-            slots = match_clusters(clusters.predict(matched_records(x)), reference)
-        self._exact: dict[int, Fit] = {self.anchor: Fit(clusters, slots)}
-        self._drafts: dict[int, Fit] = {self.anchor: self._exact[self.anchor]}
+            slots = match_clusters(first.predict(matched_records(x)), reference)
+        self.first = Fit(first, slots)
+        self._exact: dict[int, Fit] = {}
+        self._path: dict[int, Fit] = {}
+        self._drafts: dict[int, Fit] = {self.anchor: self.first}
 
     def __contains__(self, n_clusters: int) -> bool:
         """Whether `exact` has been computed."""
         return n_clusters in self._exact
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the cells that are kept."""
+        return int(self._sample.nbytes)
+
     def exact(self, x: xr.DataArray, n_clusters: int) -> Fit:
-        """Clusters found in at most `FIT_CELLS` cells of the embedding, from where the draft ended.
+        """Clusters found in at most `FIT_CELLS` cells of the embedding, from where the path is.
 
         Parameters
         ----------
@@ -104,21 +121,33 @@ class Fits:
         n_clusters
             At most as many as valid cells.
         """
+        if self.anchor not in self._exact:
+            clusters = self._new(self.anchor, max_cells=FIT_CELLS).fit(x)
+            self._exact[self.anchor] = self._path[self.anchor] = self._matched(clusters, self.first)
         if n_clusters not in self._exact:
-            draft = self.draft(n_clusters)
-            clusters = self._new(n_clusters, max_cells=FIT_CELLS).fit(x, init=draft.clusters.cluster_centers_)
-            self._exact[n_clusters] = self._matched(clusters, draft)
+            near = self._step(n_clusters)
+            clusters = self._new(n_clusters, max_cells=FIT_CELLS).fit(x, init=near.clusters.cluster_centers_)
+            self._exact[n_clusters] = self._matched(clusters, near)
         return self._exact[n_clusters]
 
     def draft(self, n_clusters: int) -> Fit:
-        """Clusters found in at most `DRAFT_CELLS` cells: nearly the exact ones, many times sooner."""
-        if n_clusters not in self._drafts:
+        """Clusters found in at most `DRAFT_CELLS` cells, many times sooner; which ones depends on what is there."""
+        there = {**self._drafts, **self._path, **self._exact}
+        if n_clusters not in there:
+            near = there[min(there, key=lambda k: (abs(k - n_clusters), k))]
+            self._drafts[n_clusters] = self._walked(n_clusters, near)
+        return there.get(n_clusters) or self._drafts[n_clusters]
+
+    def _step(self, n_clusters: int) -> Fit:
+        """Clusters on the path from the anchor."""
+        if n_clusters not in self._path:
             step = 1 if n_clusters > self.anchor else -1
-            before = self.draft(n_clusters - step)
-            clusters = self._new(n_clusters, max_iter=DRAFT_ITERATIONS)
-            clusters.fit(self._sample, init=before.clusters.cluster_centers_)
-            self._drafts[n_clusters] = self._matched(clusters, before)
-        return self._drafts[n_clusters]
+            self._path[n_clusters] = self._walked(n_clusters, self._step(n_clusters - step))
+        return self._path[n_clusters]
+
+    def _walked(self, n_clusters: int, before: Fit) -> Fit:
+        clusters = self._new(n_clusters, max_iter=DRAFT_ITERATIONS)
+        return self._matched(clusters.fit(self._sample, init=before.clusters.cluster_centers_), before)
 
     def _new(self, n_clusters: int, **options: Any) -> TimeClusters:
         return TimeClusters(n_clusters, random_state=self._random_state, device=self._device, **options)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,14 @@ import xarray as xr
 from torch import nn
 
 from ecg_widget.activations import Activations
+from ecg_widget.ahead import TOLD_S
+from ecg_widget.choices import choices
 from ecg_widget.explorer import Explorer
 from ecg_widget.fits import ANCHOR, N_CLUSTERS
 from ecg_widget.lifetime import close_on_rerun, forget
-from ecg_widget.wire import encode, quantise
+from ecg_widget.traits import Encoded, Ready, Result
+from ecg_widget.waveforms import overview, waveform
+from ecg_widget.wire import encode
 
 log = logging.getLogger(__name__)
 
@@ -36,41 +42,6 @@ def _bundle() -> str | Path:
     if os.environ.get("ANYWIDGET_HMR") == "1":
         return _BUNDLE
     return "// ecg_widget\n" + _BUNDLE.read_text(encoding="utf-8")  # of one line, it would be taken for a file's name
-
-
-class _Ready:
-    """Results of one record and choice of layers for many numbers of clusters, as they travel to the page."""
-
-    def __init__(self, results: Mapping[int, xr.Dataset]) -> None:
-        self.results = dict(results)
-
-    def holds(self, result: xr.Dataset | None) -> bool:
-        """Whether the page has this very result."""
-        return result is not None and self.results.get(result.attrs["n_clusters"]) is result
-
-    def encoded(self) -> dict[str, Any]:
-        """By number of clusters, as JSON has it: text."""
-        return {str(k): encode(result) for k, result in sorted(self.results.items())}
-
-
-class _Encoded(t.TraitType[Any, Any]):
-    """Something in Python, JSON with buffers on the way to the page; only Python writes it."""
-
-    def __init__(self, encoded: Callable[[Any], Any]) -> None:
-        super().__init__(default_value=None, allow_none=True)
-        self.tag(
-            sync=True,
-            echo_update=False,
-            to_json=lambda value, _widget: None if value is None else encoded(value),
-            from_json=lambda _value, widget: getattr(widget, self.name or ""),
-        )
-
-    def set(self, obj: Any, value: Any) -> None:
-        """Notify by identity: ``==`` of Datasets is a Dataset, which is true."""
-        old = obj._trait_values.get(self.name)  # noqa: SLF001  (the storage traitlets itself uses)
-        obj._trait_values[self.name] = value  # noqa: SLF001
-        if old is not value:
-            obj._notify_trait(self.name, old, value)  # noqa: SLF001
 
 
 class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
@@ -88,13 +59,18 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         Cells with an entropy above it are greyed, 0 to 1.
     record, target : str
         What is shown.
+    span : list of float
+        Of a long recording: beginning and end in s of the part that `waveform` and `result` are about, whole windows of
+        10 s (or of the length that the network reads); empty for recordings that are shown whole.
     result : xarray.Dataset or None
-        Of the shown record, see `Explorer.result`. Replaced, never changed. After a move in the page it may be a
-        first answer from some of the cells, see ``result.attrs["draft"]``; the exact one follows by itself.
+        Of the shown record, see `Explorer.result`. Replaced, never changed. The page may be shown a first answer from
+        some of the cells until the exact one is there; reading it in Python waits for the exact one.
     ready : object or None
         Results for other numbers of clusters, computed in the background so that a move to one of them takes a frame.
     waveform : xarray.Dataset or None
-        ``signal (lead, time)`` int16 with ``attrs["scale"]`` in mV for each lead.
+        See `ecg_widget.waveforms.waveform`.
+    overview : xarray.Dataset or None
+        Of a long recording, see `ecg_widget.waveforms.overview`.
     choices : dict
         What the controls offer.
     error, progress : str
@@ -119,30 +95,44 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     threshold = t.Float(0.5).tag(sync=True)
     record = t.Unicode().tag(sync=True)
     target = t.Unicode().tag(sync=True)
-    result: t.TraitType[xr.Dataset | None, xr.Dataset | None] = _Encoded(encode)
-    ready: t.TraitType[_Ready | None, _Ready | None] = _Encoded(_Ready.encoded)
-    waveform: t.TraitType[xr.Dataset | None, xr.Dataset | None] = _Encoded(encode)
+    span = t.List(t.Float()).tag(sync=True)
+    result: t.TraitType[xr.Dataset | None, xr.Dataset | None] = Result(encode)
+    ready: t.TraitType[Ready | None, Ready | None] = Encoded(Ready.encoded)
+    waveform: t.TraitType[xr.Dataset | None, xr.Dataset | None] = Encoded(encode)
+    overview: t.TraitType[xr.Dataset | None, xr.Dataset | None] = Encoded(encode)
     choices = t.Dict().tag(sync=True, echo_update=False)
     error = t.Unicode().tag(sync=True, echo_update=False)
     progress = t.Unicode().tag(sync=True, echo_update=False)
 
     def __init__(self, explorer: Explorer, **traits: Any) -> None:
         self.explorer = explorer
+        self._reads = threading.local()
+        self._moving = threading.RLock()
+        self._reading = threading.Event()  # set: no longer
         chosen = {
             "layers": explorer.default_layers,
             "record": str(explorer.ds["record"].values[0]),
+            "span": list(explorer.windows.span() or []),
             "target": next(iter(explorer.network.targets), ""),
             **traits,
         }
         super().__init__(**chosen)
-        self._moving = threading.RLock()
-        self.choices = _choices(explorer)
+        self.choices = choices(explorer)
         explorer.on_progress = self._show_progress
-        self.observe(self._update, ["layers", "n_clusters", "record"])
+        self.observe(self._update, ["layers", "n_clusters", "record", "span"])
+        if "threshold" not in traits:
+            self._first_threshold()
         self._update()
-        if "threshold" not in traits and self.result is not None and bool(self.result["valid"].any()):
-            entropy = self.result["entropy"].values
-            self.threshold = round(float(np.ceil(np.nanquantile(entropy, 1 - UNCERTAIN_SHARE) * 100)) / 100, 2)
+
+    def _first_threshold(self) -> None:
+        """Grey a share of what is shown first, by its first draft: the same number with a page and without one."""
+        try:
+            first = self._computed(draft=True)
+        except (ValueError, RuntimeError, MemoryError):
+            return  # which `_update` will say
+        if bool(first["valid"].any()):
+            quantile = np.nanquantile(first["entropy"].values, 1 - UNCERTAIN_SHARE)
+            self.threshold = round(float(np.ceil(quantile * 100)) / 100, 2)
 
     @t.validate("layers")
     def _valid_layers(self, proposal: Any) -> list[str]:
@@ -173,8 +163,13 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
             raise t.TraitError(f"{name}: expected one of {list(known)[:8]}, got {proposal.value!r}")
         return str(proposal.value)
 
+    @t.validate("span")
+    def _valid_span(self, proposal: Any) -> list[float]:
+        return list(self._checked(self.explorer.windows.span, proposal.value) or [])
+
     def close(self) -> None:
         """Leave the page and free caches and device memory."""
+        self._reading.set()
         self.explorer.close()
         self.layout.close()  # a widget of its own, which nothing else closes
         super().close()
@@ -189,37 +184,123 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     def _update(self, change: Any = None) -> None:
         """Bring `waveform` and `result` to the user's choice, in one message; on an error what still holds stays."""
         new_record = change is None or change.name == "record"
-        moved_in_page = change is not None and change.name in self._property_lock
         self.explorer.ahead.interrupt()
         with self._moving, self.hold_sync():
             try:
                 if self.explorer.offer(self.layers):
-                    self.choices = _choices(self.explorer)
+                    self.choices = choices(self.explorer)
                 if new_record:
-                    self.waveform = _waveform(self.explorer, self.record)
-                self.result = self.explorer.result(self.record, self.layers, self.n_clusters, draft=moved_in_page)
+                    self.overview = overview(self.explorer, self.record)
+                if new_record or change.name == "span":
+                    self.waveform = waveform(self.explorer, self.record, self.span)
+                draft = change is None or change.name in self._property_lock  # the page moved: it cannot wait
+                self.result = self._computed(draft=draft and self._followed)
                 self.error = ""
             except (ValueError, RuntimeError, MemoryError) as error:
-                log.exception("%s", type(error).__name__)
                 self.result = None if new_record else self.result
-                self.error = str(error) or type(error).__name__
+                self._fail(error)
             self.progress = ""
-        if not self.error and getattr(self.comm, "kernel", None) is not None:  # there may be a page
-            choice = (self.record, tuple(self.layers))
-            self.explorer.prefetch(self.record, self.layers, self.n_clusters, partial(self._take, choice))
+        if new_record:
+            self._read_on()
+        self._look_ahead()
 
-    def _take(self, choice: tuple[str, tuple[str, ...]], results: dict[int, xr.Dataset]) -> None:
+    def _read_on(self) -> None:
+        """Read a long recording in the background, for the overview."""
+        self._reading.set()
+        if self.overview is None or not self._followed:
+            return
+        stop = self._reading = threading.Event()
+        record, pyramid, told = self.record, self.explorer.pyramid(self.record), [time.monotonic()]
+
+        def tell(read: float) -> None:
+            if not stop.is_set() and (read == 1 or time.monotonic() - told[0] > TOLD_S):
+                told[0] = time.monotonic()
+                self.overview = overview(self.explorer, record)
+
+        threading.Thread(target=pyramid.build, args=(stop, tell), name="ecg-widget reading", daemon=True).start()
+
+    def _computed(self, *, draft: bool) -> xr.Dataset:
+        return self.explorer.result(self.record, self.layers, self.n_clusters, span=self.span, draft=draft)
+
+    @property
+    def _followed(self) -> bool:
+        """Whether there may be a page, for which exact results follow drafts."""
+        return getattr(self.comm, "kernel", None) is not None
+
+    @property
+    def _choice(self) -> tuple[Any, ...]:
+        """What results computed ahead belong to, for any number of clusters."""
+        return self.record, tuple(self.layers), self.explorer.windows.span(self.span)
+
+    def _look_ahead(self) -> None:
+        if not self.error and self._followed:
+            choice = self._choice
+            self.explorer.prefetch(
+                self.record,
+                self.layers,
+                self.n_clusters,
+                partial(self._take, choice),
+                partial(self._miss, choice),
+                span=self.span,
+            )
+
+    def _take(self, choice: tuple[Any, ...], results: dict[int, xr.Dataset]) -> None:
         """Keep what the background has computed for a choice, unless the user has moved on."""
         with self._moving:
-            if choice != (self.record, tuple(self.layers)):
+            if choice != self._choice:
                 return
-            self.ready = _Ready(results)
-            if self.result is not None and self.result.attrs["draft"] and self.n_clusters in results:
+            self.ready = Ready(results)
+            if self._shown is not None and self._shown.attrs["draft"] and self.n_clusters in results:
                 self.result = results[self.n_clusters]
+
+    def _miss(self, choice: tuple[Any, ...], error: Exception) -> None:
+        """Say why a draft is not followed by the exact result."""
+        with self._moving:
+            if choice == self._choice and self._shown is not None and self._shown.attrs["draft"]:
+                self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        log.error("%s", type(error).__name__, exc_info=error)
+        self.error = str(error) or type(error).__name__
+
+    @property
+    def _shown(self) -> xr.Dataset | None:
+        """`result` as it stands, be it a draft."""
+        shown: xr.Dataset | None = self._trait_values.get("result")
+        return shown
+
+    def _finish(self) -> None:
+        """Put the exact result in the place of a draft."""
+        self.explorer.ahead.interrupt()
+        with self._moving:
+            if self._shown is not None and self._shown.attrs["draft"]:
+                try:
+                    self.result = self._computed(draft=False)
+                except (ValueError, RuntimeError, MemoryError) as error:
+                    self._fail(error)
+        self._look_ahead()
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What is sent to the page: a result as it stands, be it a draft."""
+        with self._as_it_stands():
+            return dict(super().get_state(*args, **kwargs))
+
+    def notify_change(self, change: Any) -> None:
+        """Tell the page and observers of a change, without computing anything."""
+        with self._as_it_stands():
+            super().notify_change(change)
+
+    @contextmanager
+    def _as_it_stands(self) -> Iterator[None]:
+        before, self._reads.drafts = getattr(self._reads, "drafts", False), True
+        try:
+            yield
+        finally:
+            self._reads.drafts = before
 
     def _should_send_property(self, key: str, value: Any) -> bool:
         """What the page has among `ready` is not sent once more."""
-        if key == "result" and self.ready is not None and self.ready.holds(self.result):
+        if key == "result" and self.ready is not None and self.ready.holds(self._shown):
             return False
         return bool(super()._should_send_property(key, value))
 
@@ -299,49 +380,3 @@ def explore(
     widget = ECGWidget(explorer, n_clusters=n_clusters, **{k: v for k, v in given.items() if v is not None})
     close_on_rerun(widget)
     return widget
-
-
-def _choices(explorer: Explorer) -> dict[str, Any]:
-    layers = []
-    for names in explorer.choices:
-        shapes = [explorer.geometry(name) for name in names]
-        finest = max(shapes, key=lambda a: a.sizes["cell"])
-        widest = max(float(shape["width"].values[0]) for shape in shapes)
-        layers.append(
-            {
-                "value": names,
-                "label": _label(names),
-                "stride_ms": round(1000 * float(finest.attrs["stride"]), 3),
-                "width_ms": round(1000 * widest, 3),
-            }
-        )
-    return {
-        "layers": layers,
-        "n_clusters": list(N_CLUSTERS),
-        "records": explorer.ds["record"].values.astype(str).tolist(),
-        "targets": list(explorer.network.targets),
-    }
-
-
-def _label(names: list[str]) -> str:
-    """Short enough for a slider: ``blocks.1+2+3``."""
-    parents = {name.rpartition(".")[0] for name in names}
-    if len(names) == 1 or len(parents) > 1 or parents == {""}:
-        return " + ".join(names)
-    return f"{parents.pop()}." + "+".join(name.rpartition(".")[2] for name in names)
-
-
-def _waveform(explorer: Explorer, record: str) -> xr.Dataset:
-    one = explorer.signal(record)
-    quantised, error = quantise(one["signal"].drop_vars("record"))
-    source = explorer.ds.attrs.get("source", "")
-    return xr.Dataset(
-        {"signal": quantised},
-        attrs={
-            "record": record,
-            "sampling_rate": float(one["time"].attrs["sampling_rate"]),
-            "source": source if isinstance(source, str) else "",
-            "filters": str(explorer.ds.attrs.get("filters", "")),
-            "quantisation_error": error,
-        },
-    )

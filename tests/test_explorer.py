@@ -150,7 +150,7 @@ def test_progress_is_told(explorer, ds):
     explorer.on_progress = told.append
     explorer.result(str(ds["record"].values[0]), explorer.default_layers, 8)
     assert any(t.startswith("running ") and t.endswith(" on 6 records") for t in told)
-    assert any(t.startswith("finding 10 clusters in") for t in told)
+    assert any(t.startswith("finding 8 clusters in") for t in told)
 
 
 def test_map_is_the_principal_components(explorer, ds):

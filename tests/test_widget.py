@@ -53,7 +53,7 @@ def ds():
 def w(net, ds):
     widget = ecg.explore(net, ds)
     widget.comm = Comm()
-    widget.explorer.prefetch = lambda *_: None  # what is computed ahead has tests of its own
+    widget.explorer.prefetch = lambda *_, **__: None  # what is computed ahead has tests of its own
     yield widget
     widget.close()
 
@@ -213,13 +213,20 @@ def test_a_move_to_what_is_ready_sends_no_byte(ahead):
 def test_a_first_answer_for_the_page_and_the_end_result_for_python(ahead):
     w, started = ahead
     move(w, n_clusters=14)
-    assert w.result.attrs["draft"]
-    first = w.result
+    first = decode(w.get_state(["result"])["result"])
+    assert first.attrs["draft"]
     run(started[-1])
-    assert not w.result.attrs["draft"]
-    assert w.result.attrs["n_clusters"] == 14
-    colours = [r["slot"].values[r["cluster"].values] for r in (first, w.result)]
+    exact = decode(w.get_state(["result"])["result"])
+    assert not exact.attrs["draft"]
+    assert exact.attrs["n_clusters"] == 14
+    colours = [r["slot"].values[r["cluster"].values] for r in (first, exact)]
     assert (colours[0] == colours[1]).mean() > 0.7
+    move(w, layers=["blocks.2"])
+    assert decode(w.get_state(["result"])["result"]).attrs["draft"]
+    sent = len(states(w))
+    assert not w.result.attrs["draft"], "who reads in Python waits"
+    later = [s["result"]["attrs"]["draft"] for s in states(w)[sent:] if "result" in s]
+    assert later == [False], "and the page has it too"
     w.n_clusters = 17
     w.layers = ["blocks.2"]
     w.n_clusters = 5
@@ -258,7 +265,7 @@ def test_a_fit_ends_between_two_iterations(ahead):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kmeans, "assign", counted)
         run(started[-1])
-    assert len(calls) == 3
+    assert len(calls) <= 4, "the fit that was running, or the beginning of the next one"
     assert w.ready is None
     w.n_clusters = 12
     assert w.result.attrs["n_clusters"] == 12
@@ -288,7 +295,7 @@ def test_what_was_computed_for_another_choice_is_not_shown(ahead):
     w, _ = ahead
     move(w, n_clusters=11)
     results = {11: w.explorer.result(w.record, w.layers, 11)}
-    choice = (w.record, tuple(w.layers))
+    choice = w._choice
     w.layers = ["blocks.2"]
     w._take(choice, results)
     assert w.ready is None
