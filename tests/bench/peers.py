@@ -99,17 +99,24 @@ from bokeh.plotting import figure
 from bokeh.resources import INLINE
 output_notebook(INLINE, hide_banner=True)
 """
+# A line for each cell and lead that never changes, and a column of colours, of which only changed ones travel.
 BOKEH_FIGURE = """plot = figure(width=P.WIDTH, height=P.HEIGHT, x_range=(x0, x1), y_range=(y0, y1), tools="", output_backend="canvas")
-old = scene.lines()
-sources = [ColumnDataSource(dict(x=x, y=y)) for x, y in old]
-for source, pen in zip(sources, P.PENS):
-    plot.line("x", "y", source=source, line_color=pen, line_width=0.8)
+cells = [np.flatnonzero(scene.cell == c) for c in range(scene.cell[-1] + 1)]
+cells = [np.append(c, c[-1] + 1)[: len(scene.time) - c[0]] for c in cells]
+colours = np.array(P.PENS)
+old = scene.pens()
+source = ColumnDataSource(dict(
+    xs=[scene.time[c] for row in scene.rows for c in cells], ys=[row[c] for row in scene.rows for c in cells],
+    colour=list(np.tile(colours[old], len(scene.rows))),
+))
+plot.multi_line("xs", "ys", line_color="colour", line_width=0.8, source=source)
 def renew():
     global old
-    new = scene.lines()
-    for source, before, (x, y) in zip(sources, old, new):
-        if not (np.array_equal(before[0], x, equal_nan=True) and np.array_equal(before[1], y, equal_nan=True)):
-            source.data = dict(x=x, y=y)
+    new = scene.pens()
+    n = len(new)
+    changed = np.flatnonzero(new != old)
+    if len(changed):
+        source.patch({"colour": [(int(lead * n + c), colours[new[c]]) for lead in range(len(scene.rows)) for c in changed]})
     old = new
 """
 
