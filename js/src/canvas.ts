@@ -1,14 +1,16 @@
-// Paints the draw list on one canvas. The grid and the traces are kept as bitmaps, so that a new threshold
-// repaints only bands and strips and copies the rest.
-
+// Paints one canvas from layers that are kept: grid, traces, colours along the traces. A new threshold or another
+// cell under the pointer repaints the stretches that look otherwise than before, and nothing else.
+import { drawGrid, drawText, gridKey } from "./backdrop.ts";
+import { columnColours, drawBands, drawCell, edge } from "./bands.ts";
 import { hatch } from "./hatch.ts";
-import { type Area, type Block, type Layout, PULSE_X, toX } from "./layout.ts";
-import { GAIN, LARGE, PULSE, SMALL, SPEED, type Theme } from "./paper.ts";
+import { Ink, pixelOf } from "./ink.ts";
+import { type Area, type Layout, toX } from "./layout.ts";
+import { GAIN, LARGE, type Theme } from "./paper.ts";
 import type { Recording } from "./recording.ts";
 import type { Segmentation } from "./segmentation.ts";
-import type { Kind, Run } from "./segments.ts";
-import { drawStrips, setFont, spanOf } from "./strips.ts";
-import { polylines } from "./trace.ts";
+import { changedStretches, findRuns, MASKED, Runs } from "./segments.ts";
+import { Strips } from "./strips.ts";
+import { Polyline, trace } from "./trace.ts";
 
 export type Colouring = "bands" | "trace";
 
@@ -25,7 +27,6 @@ export interface Scene {
 export interface Overlay {
   readonly segmentation: Segmentation;
   readonly borders: Float64Array;
-  readonly runs: readonly Run[];
   readonly colours: readonly string[];
   readonly threshold: number;
   readonly colouring: Colouring;
@@ -34,18 +35,33 @@ export interface Overlay {
   readonly cluster: number;
 }
 
+/** Share of the canvas above which one repaint of all is less than many of parts. */
+const MOST = 0.6;
+
 export class Painter {
   readonly #canvas: HTMLCanvasElement;
   readonly #context: CanvasRenderingContext2D;
   readonly #grid = document.createElement("canvas");
-  readonly #ink = document.createElement("canvas");
-  readonly #mask = document.createElement("canvas");
-  /** Wide traces by block, made when first asked for. */
-  readonly #wide = new Map<Block, HTMLCanvasElement>();
+  readonly #traces = document.createElement("canvas");
+  readonly #wash = document.createElement("canvas");
+  readonly #line = new Polyline();
+  readonly #strips = new Strips();
   readonly #patterns = new Map<string, CanvasPattern | string>();
+  #ink = new Ink(0, 0);
+  #columns = new Uint32Array(0);
+  #gridKey = "";
   #scene: Scene | null = null;
+  #areas: Area[] = [];
   /** Device pixels for one mm */
   #mm = 1;
+  /** The whole canvas must be painted; the colours along the traces must be drawn. */
+  #fresh = true;
+  #unwashed = true;
+  #last: Overlay | null = null;
+  #runs = new Runs();
+  #before = new Runs();
+  readonly #stretches: number[] = [];
+  readonly #rects: number[] = [];
 
   constructor(canvas: HTMLCanvasElement) {
     this.#canvas = canvas;
@@ -54,23 +70,60 @@ export class Painter {
 
   /** Draws what stands still: grid and traces. */
   setScene(scene: Scene): void {
+    const mm = scene.scale * scene.devicePixelRatio;
+    const { layout, recording } = scene;
+    if (mm !== this.#mm || scene.theme !== this.#scene?.theme) {
+      this.#patterns.clear();
+    }
     this.#scene = scene;
-    this.#mm = scene.scale * scene.devicePixelRatio;
-    this.#forget();
-    const width = Math.round(scene.layout.width * this.#mm);
-    const height = Math.round(scene.layout.height * this.#mm);
-    for (const canvas of [this.#canvas, this.#grid, this.#ink, this.#mask]) {
-      canvas.width = width;
-      canvas.height = height;
+    this.#mm = mm;
+    this.#areas = [...layout.blocks.flatMap((block) => block.areas), layout.entropyStrip];
+    this.#fresh = true;
+    this.#unwashed = true;
+    this.#resize(Math.round(layout.width * mm), Math.round(layout.height * mm), scene.devicePixelRatio);
+    const key = gridKey(mm, scene);
+    if (key !== this.#gridKey) {
+      this.#gridKey = key;
+      const c = this.#grid.getContext("2d")!;
+      c.clearRect(0, 0, this.#grid.width, this.#grid.height);
+      drawGrid(c, mm, scene);
     }
-    this.#canvas.style.width = `${width / scene.devicePixelRatio}px`;
-    this.#canvas.style.height = `${height / scene.devicePixelRatio}px`;
-    this.#drawGrid(this.#grid.getContext("2d")!, scene);
-    const ink = this.#ink.getContext("2d")!;
-    for (const block of scene.layout.blocks) {
-      this.#strokeTraces(ink, block, scene, scene.theme.ink, Math.max(1, 0.28 * this.#mm));
+    this.#line.clear();
+    for (const block of layout.blocks) {
+      for (const { lead, area, baseline, offset } of block.traces) {
+        const signal = recording.signal[lead]!;
+        const rate = recording.samplingRate;
+        const from = Math.max(0, Math.ceil((area.t0 - recording.start) * rate - 1e-6));
+        // One sample more than the stretch holds closes the line at the column's border.
+        const to = Math.min(signal.length, Math.floor((area.t1 - recording.start) * rate + 1e-6) + 1);
+        const frame = {
+          x0: toX(area, recording.start + from / rate) * mm,
+          y0: (baseline + offset * GAIN) * mm,
+          perSample: (area.speed * mm) / rate,
+          perUnit: GAIN * mm,
+        };
+        trace(signal, from, to, frame, this.#line);
+      }
     }
-    this.#drawText(ink, scene);
+    this.#ink.clear();
+    this.#ink.stroke(this.#line, Math.max(1, 0.28 * mm), pixelOf(scene.theme.ink));
+    const c = this.#traces.getContext("2d")!;
+    this.#ink.put(c);
+    drawText(c, mm, scene, [recording.start, recording.end]);
+  }
+
+  #resize(width: number, height: number, ratio: number): void {
+    if (this.#canvas.width !== width || this.#canvas.height !== height) {
+      for (const canvas of [this.#canvas, this.#grid, this.#traces]) {
+        canvas.width = width;
+        canvas.height = height;
+      }
+      this.#ink = new Ink(width, height);
+      this.#columns = new Uint32Array(width + 1);
+      this.#gridKey = "";
+    }
+    this.#canvas.style.width = `${width / ratio}px`;
+    this.#canvas.style.height = `${height / ratio}px`;
   }
 
   paint(overlay: Overlay | null): void {
@@ -78,264 +131,219 @@ export class Painter {
     if (!scene) {
       return;
     }
-    const c = this.#context;
-    c.fillStyle = scene.theme.paper;
-    c.fillRect(0, 0, this.#canvas.width, this.#canvas.height);
-    if (overlay) {
-      for (const block of scene.layout.blocks) {
-        for (const area of block.areas) {
-          this.#drawBands(c, area, scene, overlay);
-        }
-      }
+    const last = this.#last;
+    const same =
+      !this.#fresh &&
+      overlay !== null &&
+      last?.segmentation === overlay.segmentation &&
+      last.colours === overlay.colours &&
+      last.borders === overlay.borders &&
+      last.colouring === overlay.colouring &&
+      last.cluster === overlay.cluster;
+    [this.#before, this.#runs] = [this.#runs, this.#before];
+    this.#findRuns(overlay);
+    this.#rects.length = 0;
+    if (same) {
+      this.#collect(last, overlay);
     }
-    c.drawImage(this.#grid, 0, 0);
-    if (overlay) {
-      if (overlay.colouring === "trace") {
-        for (const block of scene.layout.blocks) {
-          this.#colourTraces(c, block, scene, overlay);
-        }
-      }
-      drawStrips(c, this.#mm, scene, overlay, (kind) => this.#pattern(kind));
-      this.#drawCell(c, scene, overlay);
+    this.#last = overlay;
+    this.#fresh = false;
+    const { width, height } = this.#canvas;
+    let area = 0;
+    for (let i = 0; i < this.#rects.length; i += 4) {
+      area += this.#rects[i + 2]! * this.#rects[i + 3]!;
     }
-    c.drawImage(this.#ink, 0, 0);
-  }
-
-  /** Frees the bitmaps: browsers keep those of detached canvases for long. */
-  dispose(): void {
-    for (const canvas of [this.#canvas, this.#grid, this.#ink, this.#mask]) {
-      canvas.width = 0;
-      canvas.height = 0;
+    if (!same || area > MOST * width * height) {
+      this.#rects.length = 0;
+      this.#rects.push(0, 0, width, height);
     }
-    this.#forget();
-    this.#scene = null;
-  }
-
-  #forget(): void {
-    for (const canvas of this.#wide.values()) {
-      canvas.width = 0;
+    if (overlay?.colouring === "trace") {
+      this.#colourTraces(scene, overlay);
     }
-    this.#wide.clear();
-    this.#patterns.clear();
-  }
-
-  #drawGrid(c: CanvasRenderingContext2D, scene: Scene): void {
-    const mm = this.#mm;
-    const { layout, theme } = scene;
-    const width = Math.round(layout.width * mm);
-    const height = Math.round(layout.gridHeight * mm);
-    const thin = Math.max(1, Math.round(0.1 * mm));
-    for (const [step, skip, colour] of [
-      [SMALL, LARGE, theme.small],
-      [LARGE, 0, theme.large],
-    ] as const) {
-      if (step * mm < 2.5) {
-        continue; // lines closer than this melt into a tint
-      }
-      c.fillStyle = colour;
-      for (let x = 0; x <= layout.width; x += step) {
-        if (!skip || x % skip) {
-          c.fillRect(Math.round(x * mm), 0, thin, height);
-        }
-      }
-      for (let y = 0; y <= layout.gridHeight; y += step) {
-        if (!skip || y % skip) {
-          c.fillRect(0, Math.round(y * mm), width, thin);
-        }
-      }
+    for (let i = 0; i < this.#rects.length; i += 4) {
+      this.#paintRect(scene, overlay, this.#rects[i]!, this.#rects[i + 1]!, this.#rects[i + 2]!, this.#rects[i + 3]!);
     }
   }
 
-  #strokeTraces(c: CanvasRenderingContext2D, block: Block, scene: Scene, style: string, width: number): void {
-    const mm = this.#mm;
-    const { recording } = scene;
-    c.strokeStyle = style;
-    c.lineWidth = width;
-    c.lineJoin = "round";
-    c.lineCap = "round";
-    c.beginPath();
-    for (const { lead, area, baseline, offset } of block.traces) {
-      const signal = recording.signal[lead]!;
-      const rate = recording.samplingRate;
-      const from = Math.max(0, Math.ceil((area.t0 - recording.start) * rate - 1e-6));
-      // One sample more than the stretch holds closes the line at the column's border.
-      const to = Math.min(signal.length, Math.floor((area.t1 - recording.start) * rate + 1e-6) + 1);
-      const frame = {
-        x0: toX(area, recording.start + from / rate) * mm,
-        y0: (baseline + offset * GAIN) * mm,
-        perSample: (SPEED * mm) / rate,
-        perUnit: GAIN * mm,
-      };
-      for (const line of polylines(signal, from, to, frame)) {
-        c.moveTo(line[0]!, line[1]!);
-        c.lineTo(line[0]!, line[1]!);
-        for (let i = 2; i < line.length; i += 2) {
-          c.lineTo(line[i]!, line[i + 1]!);
-        }
-      }
-    }
-    c.stroke();
-  }
-
-  #wideTraces(block: Block, scene: Scene): HTMLCanvasElement {
-    let wide = this.#wide.get(block);
-    if (!wide) {
-      wide = document.createElement("canvas");
-      wide.width = this.#canvas.width;
-      wide.height = this.#canvas.height;
-      const width = Math.max(3 * scene.devicePixelRatio, 1.1 * this.#mm);
-      this.#strokeTraces(wide.getContext("2d")!, block, scene, scene.theme.muted, width);
-      this.#wide.set(block, wide);
-    }
-    return wide;
-  }
-
-  #pattern(kind: Kind): CanvasPattern | string {
-    const key = kind === "masked" ? "crosses" : "lines";
-    const kept = this.#patterns.get(key) ?? hatch(this.#context, this.#scene!.theme.hatch, this.#mm, key);
-    this.#patterns.set(key, kept);
-    return kept;
-  }
-
-  #drawText(c: CanvasRenderingContext2D, scene: Scene): void {
-    const mm = this.#mm;
-    const { layout, theme } = scene;
-    c.strokeStyle = theme.ink;
-    c.lineWidth = Math.max(1, 0.25 * mm);
-    c.lineJoin = "miter";
-    c.beginPath();
-    for (const baseline of layout.pulses) {
-      PULSE.forEach(([x, y], i) => {
-        c[i === 0 ? "moveTo" : "lineTo"]((PULSE_X + x) * mm, (baseline - y) * mm);
-      });
-    }
-    for (const { x, y } of layout.separators) {
-      c.moveTo(x * mm, (y - 2.5) * mm);
-      c.lineTo(x * mm, (y + 2.5) * mm);
-    }
-    c.stroke();
-    c.lineJoin = "round";
-    for (const label of layout.labels) {
-      const lead = label.role === "lead";
-      setFont(c, mm, scene, lead ? 3.4 : 2.6, lead ? 600 : 400, label.upright ? 8 : 10);
-      c.textAlign = label.align;
-      c.textBaseline = "alphabetic";
-      if (lead) {
-        c.strokeStyle = theme.paper;
-        c.lineWidth = 3 * scene.devicePixelRatio;
-        c.strokeText(label.text, label.x * mm, label.y * mm);
-      }
-      c.fillStyle = lead ? theme.ink : theme.muted;
-      c.save();
-      c.translate(label.x * mm, label.y * mm);
-      c.rotate(label.upright ? -Math.PI / 2 : 0);
-      c.fillText(label.text, 0, 0);
-      c.restore();
-    }
-    setFont(c, mm, scene, 2.6, 400);
-    c.fillStyle = theme.muted;
-    c.textAlign = "center";
-    const bottom = layout.entropyStrip.y + layout.entropyStrip.height;
-    for (const { x, text } of layout.seconds) {
-      c.fillText(text, x * mm, (bottom + 4) * mm);
-      c.fillRect(Math.round(x * mm), bottom * mm, Math.max(1, Math.round(0.2 * mm)), mm);
-    }
-  }
-
-  #drawBands(c: CanvasRenderingContext2D, area: Area, scene: Scene, overlay: Overlay): void {
-    const y = Math.round(area.y * this.#mm);
-    const height = Math.round((area.y + area.height) * this.#mm) - y;
-    for (const run of overlay.runs) {
-      const span = spanOf(area, this.#mm, run.start, run.end);
-      if (span) {
-        this.#fillRun(c, run, [span[0], y, span[1] - span[0], height], scene, overlay);
-      }
-    }
-  }
-
-  #fillRun(
-    c: CanvasRenderingContext2D,
-    run: Run,
-    [x, y, w, h]: readonly [number, number, number, number],
-    scene: Scene,
-    overlay: Overlay,
-  ): void {
-    const { theme } = scene;
-    if (run.kind === "cluster") {
-      if (overlay.colouring === "bands" || overlay.cluster === run.cluster) {
-        const faded = overlay.cluster >= 0 && overlay.cluster !== run.cluster;
-        c.globalAlpha = theme.band * (faded ? 0.3 : overlay.cluster >= 0 ? 1.4 : 1);
-        c.fillStyle = overlay.colours[run.cluster] ?? theme.muted;
-        c.fillRect(x, y, w, h);
-        c.globalAlpha = 1;
-      }
+  /** Of the cells that can be seen: what a recording holds beyond the paper's edge costs nothing. */
+  #findRuns(overlay: Overlay | null): void {
+    this.#runs.length = 0;
+    if (!overlay) {
       return;
     }
-    if (run.kind === "uncertain") {
-      c.fillStyle = theme.uncertain;
-      c.globalAlpha = overlay.colouring === "bands" ? 0.75 : 0.35;
-      c.fillRect(x, y, w, h);
-      c.globalAlpha = 1;
-    }
-    c.fillStyle = this.#pattern(run.kind);
-    c.fillRect(x, y, w, h);
+    const { borders, segmentation, threshold } = overlay;
+    const [t0, t1] = this.#scene!.layout.window;
+    const n = segmentation.centre.length;
+    const from = Math.max(0, firstAbove(borders, t0) - 1);
+    const to = Math.min(n, firstAbove(borders, t1));
+    findRuns(segmentation, threshold, from, to, this.#runs);
   }
 
-  /** A wide coloured line under the thin one: the colour reads on any paper, the trace stays exact. */
-  #colourTraces(target: CanvasRenderingContext2D, block: Block, scene: Scene, overlay: Overlay): void {
-    const c = this.#mask.getContext("2d")!;
-    c.clearRect(0, 0, this.#mask.width, this.#mask.height);
-    c.drawImage(this.#wideTraces(block, scene), 0, 0);
-    c.globalCompositeOperation = "source-atop";
-    for (const area of block.areas) {
-      for (const run of overlay.runs) {
-        const span = spanOf(area, this.#mm, run.start, run.end);
-        if (span) {
-          c.fillStyle = run.kind === "cluster" ? (overlay.colours[run.cluster] ?? "") : scene.theme.uncertain;
-          c.fillRect(span[0], 0, span[1] - span[0], this.#mask.height);
+  /** Rectangles that look otherwise than before. */
+  #collect(before: Overlay, now: Overlay): void {
+    const mm = this.#mm;
+    const { layout } = this.#scene!;
+    if (before.threshold !== now.threshold && !layout.density) {
+      const n = changedStretches(this.#before, this.#runs, this.#stretches);
+      for (const area of [...this.#areas.slice(0, -1), layout.clusterStrip]) {
+        for (let i = 0; i < n; i++) {
+          const from = now.borders[this.#stretches[2 * i]!]!;
+          const to = now.borders[this.#stretches[2 * i + 1]! + 1]!;
+          if (from < area.t1 && to > area.t0) {
+            // Colours along a trace go wherever it goes, beyond the area's upper edge as well.
+            const top = area.y <= LARGE ? 0 : area.y;
+            const left = edge(area, mm, from);
+            this.#push(left, top * mm, edge(area, mm, to), (area.y + area.height) * mm);
+          }
         }
       }
+      const { x, y, height, t0, t1, speed } = layout.entropyStrip;
+      this.#push(x * mm - 1, y * mm - 2, (x + (t1 - t0) * speed) * mm + 1, (y + height) * mm + 2);
     }
-    c.globalCompositeOperation = "source-over";
-    target.drawImage(this.#mask, 0, 0);
+    if (before.cell !== now.cell) {
+      this.#pushCell(before);
+      this.#pushCell(now);
+    }
   }
 
-  /** The pointed cell: its own stretch outlined, its receptive field as a bracket above the first row. */
-  #drawCell(c: CanvasRenderingContext2D, scene: Scene, overlay: Overlay): void {
-    const { cell, segmentation, borders } = overlay;
+  #push(left: number, top: number, right: number, bottom: number): void {
+    const x = Math.max(0, Math.floor(left));
+    const y = Math.max(0, Math.floor(top));
+    const w = Math.min(this.#canvas.width, Math.ceil(right)) - x;
+    const h = Math.min(this.#canvas.height, Math.ceil(bottom)) - y;
+    if (w > 0 && h > 0) {
+      this.#rects.push(x, y, w, h);
+    }
+  }
+
+  #pushCell({ cell, borders, segmentation }: Overlay): void {
     if (cell < 0 || cell >= segmentation.centre.length) {
       return;
     }
     const mm = this.#mm;
-    const { layout, theme } = scene;
+    const pad = Math.ceil(0.35 * mm) + 2;
     const centre = segmentation.centre[cell]!;
     const half = segmentation.width[cell]! / 2;
-    const line = Math.max(1, Math.round(0.35 * mm));
-    c.strokeStyle = theme.accent;
-    c.fillStyle = theme.accent;
-    c.lineWidth = line;
-    for (const area of [...layout.blocks.flatMap((block) => block.areas), layout.entropyStrip]) {
-      const own = spanOf(area, this.#mm, borders[cell]!, borders[cell + 1]!);
-      if (own) {
-        c.strokeRect(own[0], area.y * mm, Math.max(own[1] - own[0], line), area.height * mm);
+    for (const area of this.#areas) {
+      if (borders[cell]! < area.t1 && borders[cell + 1]! > area.t0) {
+        const [left, right] = [edge(area, mm, borders[cell]!), edge(area, mm, borders[cell + 1]!)];
+        this.#push(left - pad, area.y * mm - pad, right + pad, (area.y + area.height) * mm + pad);
       }
-      const field = area.y < LARGE + 1 ? spanOf(area, this.#mm, centre - half, centre + half) : null;
-      if (field) {
-        const y = 2 * mm;
-        c.fillRect(field[0], y, field[1] - field[0], line);
-        for (const [x, time] of [
-          [field[0], centre - half],
-          [field[1] - line, centre + half],
-        ] as const) {
-          if (time >= area.t0 && time <= area.t1) {
-            c.fillRect(x, y, line, 2.2 * mm);
-          }
-        }
-        const middle = spanOf(area, this.#mm, centre - 1e-3, centre + 1e-3);
-        if (middle) {
-          c.fillRect(middle[0] - line, y - 0.6 * mm, 2 * line, 1.8 * mm);
-        }
+      if (area.y <= LARGE + 1 && centre - half < area.t1 && centre + half > area.t0) {
+        const [left, right] = [edge(area, mm, centre - half), edge(area, mm, centre + half)];
+        this.#push(left - pad, mm, right + pad, 4.2 * mm + pad);
       }
     }
   }
+
+  #paintRect(scene: Scene, overlay: Overlay | null, x: number, y: number, w: number, h: number): void {
+    const c = this.#context;
+    const mm = this.#mm;
+    const { layout } = scene;
+    const whole = w === this.#canvas.width && h === this.#canvas.height;
+    if (!whole) {
+      c.save();
+      c.beginPath();
+      c.rect(x, y, w, h);
+      c.clip();
+    }
+    c.fillStyle = scene.theme.paper;
+    c.fillRect(x, y, w, h);
+    if (overlay) {
+      for (const area of this.#areas) {
+        if (area !== layout.entropyStrip && area.y * mm < y + h && (area.y + area.height) * mm > y) {
+          drawBands(c, mm, area, scene, overlay, this.#runs, this.#pattern, x, x + w);
+        }
+      }
+    }
+    const gridHeight = Math.min(h, this.#grid.height - y);
+    c.drawImage(this.#grid, x, y, w, gridHeight, x, y, w, gridHeight);
+    if (overlay) {
+      if (overlay.colouring === "trace") {
+        c.drawImage(this.#wash, x, y, w, h, x, y, w, h);
+      }
+      if (y + h > layout.clusterStrip.y * mm) {
+        this.#strips.draw(c, mm, scene, overlay, this.#runs, this.#pattern, x, x + w);
+      }
+      drawCell(c, mm, scene, overlay, this.#areas);
+    }
+    c.drawImage(this.#traces, x, y, w, h, x, y, w, h);
+    if (!whole) {
+      c.restore();
+    }
+  }
+
+  /** A wide coloured line under the thin one: the colour reads on any paper, the trace stays exact. */
+  #colourTraces(scene: Scene, overlay: Overlay): void {
+    const mm = this.#mm;
+    const { width, height } = this.#canvas;
+    if (this.#wash.width !== width || this.#wash.height !== height) {
+      this.#wash.width = width;
+      this.#wash.height = height;
+      this.#unwashed = true;
+    }
+    const c = this.#wash.getContext("2d")!;
+    const rects = this.#unwashed ? [0, 0, width, height] : this.#rects;
+    if (this.#unwashed) {
+      this.#ink.clear();
+      this.#ink.wash(this.#line, Math.max(1.5 * scene.devicePixelRatio, 0.55 * mm), pixelOf(scene.theme.muted));
+      this.#unwashed = false;
+    }
+    for (const area of this.#areas) {
+      if (area === scene.layout.entropyStrip) {
+        continue;
+      }
+      columnColours(this.#columns, mm, area, scene, overlay, this.#runs);
+      const [top, bottom] = [area.y <= LARGE ? 0 : Math.round(area.y * mm), Math.round((area.y + area.height) * mm)];
+      const [left, right] = [edge(area, mm, area.t0) - LARGE, edge(area, mm, area.t1) + LARGE];
+      for (let i = 0; i < rects.length; i += 4) {
+        const [x, y] = [Math.max(left, rects[i]!), Math.max(top, rects[i + 1]!)];
+        const x1 = Math.min(right, rects[i]! + rects[i + 2]!);
+        const y1 = Math.min(bottom, rects[i + 1]! + rects[i + 3]!);
+        if (x < x1 && y < y1) {
+          this.#ink.tint(x, y, x1, y1, this.#columns);
+        }
+      }
+    }
+    for (let i = 0; i < rects.length; i += 4) {
+      this.#ink.put(c, rects[i], rects[i + 1], rects[i + 2], rects[i + 3]);
+    }
+  }
+
+  readonly #pattern = (look: number): CanvasPattern | string => {
+    const key = look === MASKED ? "crosses" : "lines";
+    let kept = this.#patterns.get(key);
+    if (kept === undefined) {
+      kept = hatch(this.#context, this.#scene!.theme.hatch, this.#mm, key);
+      this.#patterns.set(key, kept);
+    }
+    return kept;
+  };
+
+  /** Frees the bitmaps: browsers keep those of detached canvases for long. */
+  dispose(): void {
+    for (const canvas of [this.#canvas, this.#grid, this.#traces, this.#wash]) {
+      canvas.width = 0;
+      canvas.height = 0;
+    }
+    this.#ink = new Ink(0, 0);
+    this.#patterns.clear();
+    this.#scene = null;
+    this.#last = null;
+  }
+}
+
+/** Index of the first value above a limit in an ascending list. */
+function firstAbove(values: Float64Array, limit: number): number {
+  let low = 0;
+  let high = values.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (values[middle]! > limit) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low;
 }

@@ -8,8 +8,6 @@ import type { LayerChoice, State } from "./state.ts";
 export interface Display {
   arrangement: Arrangement;
   colouring: Colouring;
-  /** s, start of the window of a long recording */
-  start: number;
 }
 
 interface Slider {
@@ -43,7 +41,7 @@ export class Controls {
   readonly #arrangement = chooser("arrangement", "Paper");
   readonly #colouring = chooser("colouring", "Colour");
 
-  constructor(state: State, display: Display, onDisplay: () => void) {
+  constructor(state: State, display: Display, onDisplay: () => void, onStart: (seconds: number) => void) {
     this.#state = state;
     this.window = this.#start.field;
     this.window.hidden = true;
@@ -71,10 +69,7 @@ export class Controls {
       display.colouring = value as Colouring;
       onDisplay();
     });
-    onInput(this.#start.input, (value) => {
-      display.start = Number(value);
-      onDisplay();
-    });
+    onInput(this.#start.input, (value) => onStart(Number(value)));
     this.element = element(
       "div",
       { class: "controls", role: "group", "aria-label": "Controls" },
@@ -107,15 +102,20 @@ export class Controls {
     fillSame(this.#target.input, targets, state.get("target"));
   }
 
-  /** The window's slider, hidden where the whole recording fits. */
+  /** The window's slider; hidden where the whole recording fits, and where a bar shows all of it. */
   updateWindow(window: readonly [number, number], last: number, start: number): void {
     this.#start.field.hidden = last <= 0;
+    if (last <= 0) {
+      return;
+    }
     const text = `${window[0].toFixed(1)} to ${window[1].toFixed(1)} s`;
     show(this.#start, 0, last, start, text);
   }
 
-  /** The layout of rows has as many rows as there are leads. */
-  nameRows(leads: number, twelve: boolean): void {
+  /** The layout of rows has as many rows as there are leads, and is the only one at less than 25 mm/s. */
+  nameRows(leads: number, twelve: boolean, slow: boolean): void {
+    this.#arrangement.input.disabled = slow;
+    this.#arrangement.input.title = slow ? "One row a lead when slower than 25 mm/s" : "";
     for (const option of this.#arrangement.input.options) {
       option.disabled = !twelve && option.value !== "rows";
       if (option.value === "rows") {

@@ -1,13 +1,16 @@
 // The picture in millimetres: where each lead, label, strip and time axis lies. Painters scale it, nothing else.
 import { GAIN, LARGE, SPEED } from "./paper.ts";
 import type { Recording } from "./recording.ts";
+import { axisStep, clock, timeText } from "./ruler.ts";
 
 export type Arrangement = "3x4" | "6x2" | "rows";
 
-/** A stretch of the time axis on the paper: x = area.x + (t - t0) * SPEED. */
+/** A stretch of the time axis on the paper: x = area.x + (t - t0) * speed. */
 export interface Area {
   readonly t0: number;
   readonly t1: number;
+  /** mm of paper for one second */
+  readonly speed: number;
   readonly x: number;
   readonly y: number;
   readonly height: number;
@@ -51,17 +54,35 @@ export interface Layout {
   readonly pulses: readonly number[];
   readonly clusterStrip: Area;
   readonly entropyStrip: Area;
-  /** Full seconds under the strips. */
+  /** Cells would be narrower than a pixel: shares of clusters take the place of both strips. */
+  readonly density: boolean;
+  /** Less than 25 mm/s. */
+  readonly slow: boolean;
+  /** Times under the strips. */
   readonly seconds: readonly { readonly x: number; readonly text: string }[];
+  /** mm of paper for one second */
+  readonly speed: number;
   /** What the footer must say. */
   readonly arrangement: readonly string[];
   readonly shift: number;
-  /** s, the part of the recording that is shown and its length */
+  /** s, the part of the recording that is shown */
   readonly window: readonly [number, number];
+  /** s, where the recording begins and times are counted from */
+  readonly origin: number;
+}
+
+/** What is to be seen of a recording, s. */
+export interface Sight {
+  readonly start: number;
+  readonly seconds: number;
+  /** Start and end of the whole recording, of which only a part may be there. */
+  readonly whole: readonly [number, number];
 }
 
 /** s, longest stretch at 25 mm/s: the width of common paper */
 export const WINDOW = 10;
+/** s, longest stretch of which single cells are shown */
+export const CELLS = 60;
 export const PULSE_X = 1;
 const LEFT = 10;
 const RIGHT = 5;
@@ -93,20 +114,36 @@ export function lastStart(recording: Recording): number {
   return Math.max(0, recording.end - recording.start - WINDOW);
 }
 
-export function arrange(recording: Recording, wanted: Arrangement, start = 0): Layout {
-  const kind = hasTwelveLeads(recording.leads) ? wanted : "rows";
-  const whole = recording.end - recording.start;
-  const t0 = recording.start + Math.min(Math.max(start, 0), lastStart(recording));
-  const t1 = Math.min(t0 + WINDOW, recording.end);
+/** The 10 s from `start` seconds after the recording's beginning. */
+export function sightOf(recording: Recording, start = 0): Sight {
+  const first = Math.min(Math.max(start, 0), lastStart(recording));
+  return { start: recording.start + first, seconds: WINDOW, whole: [recording.start, recording.end] };
+}
+
+/** `levels` are the values that far-off baselines are drawn around, where those of the recording would not stay. */
+export function arrange(
+  recording: Recording,
+  wanted: Arrangement,
+  sight: Sight = sightOf(recording),
+  levels: readonly number[] = recording.median,
+): Layout {
+  const slow = sight.seconds > WINDOW;
+  const kind = hasTwelveLeads(recording.leads) && !slow ? wanted : "rows";
+  const speed = slow ? (WINDOW * SPEED) / sight.seconds : SPEED;
+  const [origin, end] = sight.whole;
+  const whole = end - origin;
+  const t0 = sight.start;
+  const t1 = Math.min(t0 + sight.seconds, end);
   const pitch = PITCH[kind];
   const place = (lead: number, row: number, area: Area): Trace => {
-    const median = recording.median[lead]!;
+    const median = levels[lead]!;
     const offset = Math.abs(median) > FAR ? median : 0;
     return { lead, area, baseline: TOP + row * pitch + baselineIn(pitch), offset };
   };
   const area = (from: number, to: number, x: number, y: number, height: number): Area => ({
     t0: from,
     t1: to,
+    speed,
     x,
     y,
     height,
@@ -118,7 +155,7 @@ export function arrange(recording: Recording, wanted: Arrangement, start = 0): L
 
   if (kind === "rows") {
     rows = recording.leads.length;
-    inner = Math.max((t1 - t0) * SPEED, 4 * LARGE);
+    inner = Math.max((t1 - t0) * speed, 4 * LARGE);
     const all = area(t0, t1, LEFT, TOP, rows * pitch);
     blocks.push({ areas: [all], traces: recording.leads.map((_, lead) => place(lead, lead, all)) });
     arrangement.push(`${rows} ${rows === 1 ? "lead" : "leads"}, simultaneous`);
@@ -157,13 +194,16 @@ export function arrange(recording: Recording, wanted: Arrangement, start = 0): L
   }
   if (t1 - t0 < whole - 1e-6) {
     arrangement.push(
-      `${(t0 - recording.start).toFixed(1)} to ${(t1 - recording.start).toFixed(1)} s of ${whole.toFixed(1)} s`,
+      whole > CELLS
+        ? `${clock(t0 - origin, true)} to ${clock(t1 - origin, true)} of ${timeText(whole)}`
+        : `${(t0 - origin).toFixed(1)} to ${(t1 - origin).toFixed(1)} s of ${whole.toFixed(1)} s`,
     );
   }
 
   const gridHeight = TOP + rows * pitch + (kind === "rows" ? LARGE : 0);
   const clusterStrip = area(t0, t1, LEFT, gridHeight + 1.5, 4);
   const entropyStrip = area(t0, t1, LEFT, clusterStrip.y + 5, 12);
+  const density = sight.seconds > CELLS;
   const traces = blocks.flatMap((block) => block.traces);
   return {
     width: LEFT + inner + RIGHT,
@@ -180,7 +220,7 @@ export function arrange(recording: Recording, wanted: Arrangement, start = 0): L
           role: "lead",
         }),
       ),
-      ...stripLabels(entropyStrip),
+      ...stripLabels(entropyStrip, density),
     ],
     separators: blocks.flatMap((block) =>
       block.traces.filter((t) => t.area.x > LEFT).map((t) => ({ x: t.area.x, y: t.baseline })),
@@ -188,10 +228,14 @@ export function arrange(recording: Recording, wanted: Arrangement, start = 0): L
     pulses: [...new Set(traces.map((trace) => trace.baseline))],
     clusterStrip,
     entropyStrip,
-    seconds: seconds(entropyStrip, recording.start),
+    density,
+    slow,
+    seconds: times(entropyStrip, origin, whole),
+    speed,
     arrangement,
     shift: Math.max(0, ...traces.map((trace) => Math.abs(trace.offset))),
     window: [t0, t1],
+    origin,
   };
 }
 
@@ -200,14 +244,14 @@ export function traceAt(layout: Layout, x: number, y: number): { trace: Trace | 
   const strips = [layout.clusterStrip, layout.entropyStrip];
   for (const strip of strips) {
     if (y >= strip.y - 1 && y <= strip.y + strip.height + 1) {
-      const time = strip.t0 + (x - strip.x) / SPEED;
+      const time = strip.t0 + (x - strip.x) / strip.speed;
       return time >= strip.t0 && time <= strip.t1 ? { trace: null, time } : null;
     }
   }
   let best: { trace: Trace; time: number } | null = null;
   for (const { traces } of layout.blocks) {
     for (const trace of traces) {
-      const time = trace.area.t0 + (x - trace.area.x) / SPEED;
+      const time = trace.area.t0 + (x - trace.area.x) / trace.area.speed;
       const nearer = best === null || Math.abs(trace.baseline - y) < Math.abs(best.trace.baseline - y);
       if (time >= trace.area.t0 && time <= trace.area.t1 && nearer) {
         best = { trace, time };
@@ -218,26 +262,41 @@ export function traceAt(layout: Layout, x: number, y: number): { trace: Trace | 
 }
 
 /** mm of paper per unit of time and amplitude, for tests and painters alike */
-export const toX = (area: Area, time: number): number => area.x + (time - area.t0) * SPEED;
+export const toX = (area: Area, time: number): number => area.x + (time - area.t0) * area.speed;
 export const toY = (trace: Trace, value: number): number => trace.baseline - (value - trace.offset) * GAIN;
 
 function baselineIn(pitch: number): number {
   return Math.round((0.6 * pitch) / LARGE) * LARGE;
 }
 
-function stripLabels(strip: Area): Label[] {
+function stripLabels(strip: Area, density: boolean): Label[] {
   const x = strip.x - 1;
+  const upright = (text: string, y: number): Label => ({
+    text,
+    x: 4.6,
+    y,
+    align: "center",
+    role: "axis",
+    upright: true,
+  });
+  if (density) {
+    return [upright("clusters", strip.y + strip.height / 2 - 2.5)];
+  }
   return [
     { text: "1", x, y: strip.y + 1.6, align: "right", role: "axis" },
-    { text: "entropy", x: 4.6, y: strip.y + strip.height / 2, align: "center", role: "axis", upright: true },
+    upright("entropy", strip.y + strip.height / 2),
     { text: "0", x, y: strip.y + strip.height, align: "right", role: "axis" },
   ];
 }
 
-function seconds(strip: Area, origin: number): { x: number; text: string }[] {
+/** Full seconds, or whatever round times are far enough from each other to be read. */
+function times(strip: Area, origin: number, whole: number): { x: number; text: string }[] {
   const out: { x: number; text: string }[] = [];
-  for (let s = Math.ceil(strip.t0 - origin - 1e-6); s <= strip.t1 - origin + 1e-6; s++) {
-    out.push({ x: toX(strip, s + origin), text: s === 0 ? "0 s" : String(s) });
+  const long = whole > CELLS;
+  const step = long ? axisStep(strip.speed, strip.speed === SPEED ? 20 : 22) : 1;
+  for (let s = Math.ceil((strip.t0 - origin) / step - 1e-6); s * step <= strip.t1 - origin + 1e-6; s++) {
+    const text = long ? clock(s * step, step < 60) : s === 0 ? "0 s" : String(s);
+    out.push({ x: toX(strip, s * step + origin), text });
   }
   return out;
 }

@@ -11,16 +11,6 @@ export const TRUE_SIZE = 96 / 25.4;
 export const SMALL = 1;
 export const LARGE = 5;
 
-/** Calibration pulse: 1 mV for 0.2 s with short feet. mm from the baseline's left end, y upwards. */
-export const PULSE: readonly (readonly [number, number])[] = [
-  [0, 0],
-  [1, 0],
-  [1, GAIN],
-  [1 + 0.2 * SPEED, GAIN],
-  [1 + 0.2 * SPEED, 0],
-  [2 + 0.2 * SPEED, 0],
-];
-
 export interface Theme {
   readonly paper: string;
   readonly ink: string;
@@ -85,23 +75,38 @@ export interface Facts {
   readonly arrangement: readonly string[];
   /** Largest shift of a lead's baseline in the picture, mV. */
   readonly shift: number;
+  /** mm of paper for one second; 25 if left out */
+  readonly speed?: number;
+  /** Samples of which only the least and the greatest are here; 1 if left out */
+  readonly decimation?: number;
+  /** Hz as recorded, where the samples here are fewer */
+  readonly samplingRateRecorded?: number;
+  /** What the lines of the grid are apart, where that is not 0.04 s and 0.2 s. */
+  readonly ruling?: string;
 }
 
 /** What a reader must know to measure on this picture, most important first. */
 export function footer(facts: Facts): string[] {
+  const { speed = SPEED, decimation = 1 } = facts;
+  const rate = facts.samplingRateRecorded ?? facts.samplingRate;
   const ratio = facts.scale / TRUE_SIZE;
-  const perPixel = facts.samplingRate / (SPEED * facts.scale * facts.devicePixelRatio);
-  const speed = `${SPEED} mm/s, ${GAIN} mm/mV`;
+  const perPixel = rate / (speed * facts.scale * facts.devicePixelRatio);
+  const written = `${Number(speed.toPrecision(3))} mm/s, ${GAIN} mm/mV`;
+  const screen = Number((speed * ratio).toPrecision(speed < 1 ? 2 : 3));
   return [
     Math.abs(ratio - 1) < 0.015
-      ? `${speed} (life size at 96 px per inch)`
-      : `${speed} on the grid; on screen ${(SPEED * ratio).toFixed(1)} mm/s, ${(GAIN * ratio).toFixed(1)} mm/mV ` +
-        `(${Math.round(100 * ratio)} % of life size)`,
+      ? `${written} (life size at 96 px per inch)`
+      : `${written} on the grid; on screen ${speed < 10 ? screen : (speed * ratio).toFixed(1)} mm/s, ` +
+        `${(GAIN * ratio).toFixed(1)} mm/mV (${Math.round(100 * ratio)} % of life size)`,
+    ...(facts.ruling ? [facts.ruling] : []),
     ...facts.arrangement,
-    `${Number(facts.samplingRate.toFixed(2))} Hz`,
+    `${Number(rate.toFixed(2))} Hz`,
     facts.filters ? `filters: ${facts.filters}` : "no filter",
     ...(facts.shift > 0 ? [`baselines moved by up to ${facts.shift.toFixed(2)} ${facts.units}`] : []),
-    ...(perPixel > 1 ? [`min and max of each pixel column (${perPixel.toFixed(1)} samples)`] : []),
+    ...(decimation > 1
+      ? [`each column: least and greatest of ${Math.round(Math.max(perPixel, decimation))} samples`]
+      : []),
+    ...(decimation === 1 && perPixel > 1 ? [`min and max of each pixel column (${perPixel.toFixed(1)} samples)`] : []),
     ...(facts.note ? [facts.note] : []),
   ];
 }

@@ -3,8 +3,12 @@ import { decode, type EncodedDataset, find, numbers, texts } from "./wire.ts";
 
 export interface Recording {
   readonly record: string;
-  /** Hz */
+  /** Hz of the samples here */
   readonly samplingRate: number;
+  /** Hz as recorded */
+  readonly samplingRateRecorded: number;
+  /** 1 = every sample; else of so many samples the least and the greatest are here, in their order. */
+  readonly decimation: number;
   readonly leads: readonly string[];
   /** One array a lead; NaN = gap. */
   readonly signal: readonly Float32Array[];
@@ -35,11 +39,14 @@ export function readRecording(encoded: EncodedDataset): Recording {
     throw new RangeError(`sampling_rate: expected a positive number of Hz, got ${ds.attrs.sampling_rate}`);
   }
   const n = time.length;
-  const signal = leads.map((_, i) => Float32Array.from(all.subarray(i * n, (i + 1) * n)));
+  const values = all instanceof Float32Array ? all : Float32Array.from(all);
+  const signal = leads.map((_, i) => values.subarray(i * n, (i + 1) * n));
   const start = time[0] ?? 0;
   return {
     record: text(ds.attrs.record),
     samplingRate,
+    samplingRateRecorded: Number(ds.attrs.sampling_rate_recorded ?? samplingRate),
+    decimation: Number(ds.attrs.decimation ?? 1),
     leads,
     signal,
     units: text(variable.attrs.units) || "mV",
@@ -62,7 +69,36 @@ function text(value: unknown): string {
   return value === undefined || value === null ? "" : String(value);
 }
 
+/** By selection: sorting the leads of one record takes longer than drawing them. */
 function median(values: Float32Array): number {
-  const finite = values.filter(Number.isFinite).sort();
-  return finite[finite.length >> 1] ?? 0;
+  const left = values.filter((value) => !Number.isNaN(value));
+  const wanted = left.length >> 1;
+  let low = 0;
+  let high = left.length - 1;
+  while (low < high) {
+    const pivot = left[(low + high) >> 1]!;
+    let i = low;
+    let j = high;
+    while (i <= j) {
+      while (left[i]! < pivot) {
+        i++;
+      }
+      while (left[j]! > pivot) {
+        j--;
+      }
+      if (i <= j) {
+        const swapped = left[i]!;
+        left[i++] = left[j]!;
+        left[j--] = swapped;
+      }
+    }
+    if (wanted <= j) {
+      high = j;
+    } else if (wanted >= i) {
+      low = i;
+    } else {
+      break;
+    }
+  }
+  return left[wanted] ?? 0;
 }

@@ -1,4 +1,5 @@
 // The result of one record: clusters, entropy, contributions and the map, cell by cell.
+import { type Density, readDensity } from "./density.ts";
 import { type Attributes, decode, type EncodedDataset, find, numbers, texts, type Values } from "./wire.ts";
 
 export interface Contribution {
@@ -30,6 +31,10 @@ export interface Segmentation {
   readonly entropy: Values;
   readonly margin: Values | null;
   readonly valid: Values;
+  /** Entropies of the unmasked cells, ascending: the share above a threshold is a look-up. */
+  readonly ranked: Float32Array;
+  /** Number of unmasked cells */
+  readonly known: number;
   /** Share of the unmasked cells, by cluster. */
   readonly proportion: Values;
   /** Colour and letter of each cluster, 0..19, kept while K and layers move. */
@@ -44,6 +49,11 @@ export interface Segmentation {
   readonly map: Values | null;
   /** Share of the variance on each of the two components. */
   readonly mapExplained: readonly number[];
+  /** s, the part of a long recording that this is of; null = of all of it */
+  readonly span: readonly [number, number] | null;
+  /** Windows whose mean the contributions and the prediction are; 1 where the recording is not long. */
+  readonly windows: number;
+  readonly density: Density | null;
 }
 
 export function readSegmentation(encoded: EncodedDataset): Segmentation {
@@ -52,6 +62,10 @@ export function readSegmentation(encoded: EncodedDataset): Segmentation {
   const centre = numbers(ds, "centre");
   const cluster = sized(numbers(ds, "cluster"), centre.length, "cluster");
   const slot = numbers(ds, "slot");
+  const entropy = sized(numbers(ds, "entropy"), centre.length, "entropy");
+  const valid = find(ds, "valid")
+    ? sized(numbers(ds, "valid"), centre.length, "valid")
+    : Uint8Array.from(cluster, (k) => (k >= 0 ? 1 : 0));
   return {
     record: text(attrs, "record"),
     layers: list(attrs, "layers").map(String),
@@ -63,11 +77,10 @@ export function readSegmentation(encoded: EncodedDataset): Segmentation {
     centre,
     width: sized(numbers(ds, "width"), centre.length, "width"),
     cluster,
-    entropy: sized(numbers(ds, "entropy"), centre.length, "entropy"),
+    entropy,
     margin: find(ds, "margin") ? sized(numbers(ds, "margin"), centre.length, "margin") : null,
-    valid: find(ds, "valid")
-      ? sized(numbers(ds, "valid"), centre.length, "valid")
-      : Uint8Array.from(cluster, (k) => (k >= 0 ? 1 : 0)),
+    valid,
+    ...rank(cluster, entropy, valid),
     proportion: sized(numbers(ds, "proportion"), slot.length, "proportion"),
     slot,
     targets: texts(ds, "target"),
@@ -86,7 +99,15 @@ export function readSegmentation(encoded: EncodedDataset): Segmentation {
     contributionNote: text(attrs, "contribution_note"),
     map: find(ds, "map") ? sized(numbers(ds, "map"), 2 * centre.length, "map") : null,
     mapExplained: list(attrs, "map_explained").map(Number),
+    span: readSpan(attrs),
+    windows: Number(attrs.windows ?? 1),
+    density: readDensity(ds, slot.length),
   };
+}
+
+/** The part of a long recording that an answer is of, s; null where it is of a whole recording. */
+export function readSpan({ span }: Attributes): readonly [number, number] | null {
+  return Array.isArray(span) && span.length === 2 ? [Number(span[0]), Number(span[1])] : null;
 }
 
 /** Which way the cluster is written: A..T, the second channel beside its colour. */
@@ -105,6 +126,26 @@ export function meanEntropy(segmentation: Segmentation): Float64Array {
     }
   });
   return sum.map((value, k) => value / count[k]!);
+}
+
+/** The unmasked cells' entropies in order, and how many such cells there are. */
+export function rank(
+  cluster: ArrayLike<number>,
+  entropy: ArrayLike<number>,
+  valid: ArrayLike<number>,
+): { ranked: Float32Array; known: number } {
+  const ranked = new Float32Array(cluster.length);
+  let known = 0;
+  let finite = 0;
+  for (let i = 0; i < cluster.length; i++) {
+    if (valid[i] && cluster[i]! >= 0) {
+      known++;
+      if (!Number.isNaN(entropy[i]!)) {
+        ranked[finite++] = entropy[i]!;
+      }
+    }
+  }
+  return { ranked: ranked.slice(0, finite).sort(), known };
 }
 
 function sized(values: Values, length: number, name: string): Values {

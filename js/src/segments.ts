@@ -1,18 +1,32 @@
-// Threshold -> runs of cells, share of uncertain cells and the text that says what is shown. Pure.
+// Threshold -> runs of cells, what changed between two of them, share of uncertain cells and the text that says what is shown. Pure.
 import { letter, type Segmentation } from "./segmentation.ts";
 import type { Values } from "./wire.ts";
 
-export type Kind = "cluster" | "uncertain" | "masked";
+/** What a cell looks like: its cluster (0 and more), or one of these. */
+export const UNCERTAIN = -1;
+export const MASKED = -2;
 
-/** Neighbouring cells that look alike. Times in s. */
-export interface Run {
-  readonly kind: Kind;
-  /** Cluster of a certain run; -1 otherwise. */
-  readonly cluster: number;
-  readonly first: number;
-  readonly last: number;
-  readonly start: number;
-  readonly end: number;
+/** Neighbouring cells that look alike, in typed arrays that are used again for every frame. */
+export class Runs {
+  length = 0;
+  look = new Int16Array(64);
+  first = new Int32Array(64);
+  last = new Int32Array(64);
+
+  push(look: number, first: number, last: number): void {
+    if (this.length === this.look.length) {
+      const grown = <T extends Int16Array | Int32Array>(old: T, larger: T): T => {
+        larger.set(old);
+        return larger;
+      };
+      this.look = grown(this.look, new Int16Array(2 * this.length));
+      this.first = grown(this.first, new Int32Array(2 * this.length));
+      this.last = grown(this.last, new Int32Array(2 * this.length));
+    }
+    this.look[this.length] = look;
+    this.first[this.length] = first;
+    this.last[this.length++] = last;
+  }
 }
 
 /**
@@ -40,32 +54,55 @@ export function isUncertain(entropy: number, threshold: number): boolean {
   return entropy > Math.fround(threshold);
 }
 
-export function kindOf(segmentation: Segmentation, cell: number, threshold: number): Kind {
-  if (!segmentation.valid[cell] || segmentation.cluster[cell]! < 0) {
-    return "masked";
+export function lookOf(segmentation: Segmentation, cell: number, threshold: number): number {
+  const cluster = segmentation.cluster[cell]!;
+  if (!segmentation.valid[cell] || cluster < 0) {
+    return MASKED;
   }
-  return isUncertain(segmentation.entropy[cell]!, threshold) ? "uncertain" : "cluster";
+  return isUncertain(segmentation.entropy[cell]!, threshold) ? UNCERTAIN : cluster;
 }
 
-export function findRuns(segmentation: Segmentation, borders: Float64Array, threshold: number): Run[] {
-  const runs: Run[] = [];
-  const n = segmentation.centre.length;
-  let first = 0;
-  while (first < n) {
-    const kind = kindOf(segmentation, first, threshold);
-    const cluster = kind === "cluster" ? segmentation.cluster[first]! : -1;
-    let last = first;
-    while (
-      last + 1 < n &&
-      kindOf(segmentation, last + 1, threshold) === kind &&
-      (kind !== "cluster" || segmentation.cluster[last + 1] === cluster)
-    ) {
-      last++;
+/** The runs of cells `from` to `to` (exclusive), into `out`. */
+export function findRuns(segmentation: Segmentation, threshold: number, from: number, to: number, out: Runs): void {
+  out.length = 0;
+  let first = from;
+  while (first < to) {
+    const look = lookOf(segmentation, first, threshold);
+    let next = first + 1;
+    while (next < to && lookOf(segmentation, next, threshold) === look) {
+      next++;
     }
-    runs.push({ kind, cluster, first, last, start: borders[first]!, end: borders[last + 1]! });
-    first = last + 1;
+    out.push(look, first, next - 1);
+    first = next;
   }
-  return runs;
+}
+
+/**
+ * Stretches of cells that look otherwise than before, as pairs first, last in `out`; returns their number.
+ * Both are runs of the same cells. A whole run counts as changed when one of its ends does: its letter moves.
+ */
+export function changedStretches(before: Runs, after: Runs, out: number[]): number {
+  let n = 0;
+  let b = 0;
+  for (let a = 0; a < after.length; a++) {
+    const first = after.first[a]!;
+    while (b < before.length && before.first[b]! < first) {
+      b++;
+    }
+    const same =
+      b < before.length &&
+      before.first[b] === first &&
+      before.last[b] === after.last[a] &&
+      before.look[b] === after.look[a];
+    if (!same && n > 0 && out[2 * n - 1] === first - 1) {
+      out[2 * n - 1] = after.last[a]!;
+    } else if (!same) {
+      out[2 * n] = first;
+      out[2 * n + 1] = after.last[a]!;
+      n++;
+    }
+  }
+  return n;
 }
 
 /** Cell whose borders enclose a time, or -1. */
@@ -89,14 +126,18 @@ export function cellAt(borders: Float64Array, time: number): number {
 
 /** Share of the unmasked cells above the threshold, in percent; 0 where all are masked. */
 export function percentUncertain(segmentation: Segmentation, threshold: number): number {
-  let known = 0;
-  let uncertain = 0;
-  for (let i = 0; i < segmentation.centre.length; i++) {
-    const kind = kindOf(segmentation, i, threshold);
-    known += kind === "masked" ? 0 : 1;
-    uncertain += kind === "uncertain" ? 1 : 0;
+  const { ranked, known } = segmentation;
+  let low = 0;
+  let high = ranked.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (isUncertain(ranked[middle]!, threshold)) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
   }
-  return known === 0 ? 0 : (100 * uncertain) / known;
+  return known === 0 ? 0 : (100 * (ranked.length - low)) / known;
 }
 
 /** "NORM 0.93", "age 61.20 years"; "" where the record has no such target. */
@@ -117,10 +158,10 @@ export function meaningText(threshold: number): string {
 
 export function statusText(segmentation: Segmentation, threshold: number, target: string): string {
   const share = Math.floor(percentUncertain(segmentation, threshold) + 0.5);
-  const masked = segmentation.centre.length > 0 && segmentation.cluster.every((k) => k < 0);
+  const masked = segmentation.centre.length > 0 && segmentation.known === 0;
   return [
     `${segmentation.nClusters} clusters`,
-    masked ? "no data: every cell is masked" : `${share} % uncertain`,
+    masked ? "no data: every cell is masked" : segmentation.centre.length > 0 ? `${share} % uncertain` : "",
     predictionText(segmentation, target),
     segmentation.layers.join(" + "),
     segmentation.device,
@@ -131,12 +172,12 @@ export function statusText(segmentation: Segmentation, threshold: number, target
 
 /** What the pointer is on, as text. */
 export function cellText(segmentation: Segmentation, cell: number, threshold: number): string {
-  const kind = kindOf(segmentation, cell, threshold);
+  const look = lookOf(segmentation, cell, threshold);
   const field = `sees ${segmentation.width[cell]!.toFixed(2)} s`;
-  if (kind === "masked") {
+  if (look === MASKED) {
     return `no data, ${field}`;
   }
   const name = `cluster ${letter(segmentation, segmentation.cluster[cell]!)}`;
-  const entropy = `entropy ${segmentation.entropy[cell]!.toFixed(2)}${kind === "uncertain" ? " (uncertain)" : ""}`;
+  const entropy = `entropy ${segmentation.entropy[cell]!.toFixed(2)}${look === UNCERTAIN ? " (uncertain)" : ""}`;
   return `${name}, ${entropy}, ${field}`;
 }

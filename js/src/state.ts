@@ -1,7 +1,8 @@
 // A typed, decoded view of the traits. Each trait has one writer: the user's travel from here, Python's never do.
 import type { AnyModel } from "@anywidget/types";
+import { type Overview, readOverview } from "./overview.ts";
 import { type Recording, readRecording } from "./recording.ts";
-import { readSegmentation, type Segmentation } from "./segmentation.ts";
+import { readSegmentation, readSpan, type Segmentation } from "./segmentation.ts";
 import type { EncodedDataset } from "./wire.ts";
 
 export interface LayerChoice {
@@ -25,6 +26,8 @@ export interface UserTraits {
   threshold: number;
   record: string;
   target: string;
+  /** [from, to] in s: the part of a long recording that is looked at and around; empty where it is not long. */
+  span: number[];
 }
 
 /** Written by Python. */
@@ -33,6 +36,8 @@ export interface PythonTraits {
   result: EncodedDataset | null;
   /** Results for other numbers of clusters, by number: what the kernel has computed ahead. */
   ready: Record<string, EncodedDataset> | null;
+  /** Envelope of all of a long recording; null where it is not long. */
+  overview: EncodedDataset | null;
   choices: Partial<Choices> | null;
   error: string;
   progress: string;
@@ -47,8 +52,12 @@ export interface Picture {
   readonly segmentation: Segmentation | null;
 }
 
-const USER = ["layers", "n_clusters", "threshold", "record", "target"] as const satisfies readonly TraitName[];
-const PYTHON = ["waveform", "result", "ready", "choices", "error", "progress"] as const satisfies readonly TraitName[];
+const USER = ["layers", "n_clusters", "threshold", "record", "target", "span"] as const satisfies readonly TraitName[];
+const PYTHON = ["waveform", "result", "overview", "ready", "choices", "error", "progress"] as const;
+/** Python's data that is read when it is first looked at: a view that nobody sees decodes nothing. */
+type Read = "waveform" | "result" | "overview";
+/** s; spans are multiples of 10 s but for the recording's end, so that those further apart than this differ */
+const SAME_SPAN = 1;
 
 type Listener = (changed: ReadonlySet<TraitName>) => void;
 
@@ -59,15 +68,16 @@ export class State {
   #recording: Recording | null = null;
   #segmentation: Segmentation | null = null;
   readonly #ahead = new Map<number, { encoded: EncodedDataset; segmentation: Segmentation }>();
+  #overview: Overview | null = null;
   #picture: Picture | null = null;
-  readonly #unreadable = { waveform: "", result: "", ready: "" };
+  readonly #unread = new Set<Read>(["waveform", "result", "overview"]);
+  #composed = false;
+  readonly #unreadable = { waveform: "", result: "", overview: "", ready: "" };
   #unsaved = false;
   #saving = 0;
 
   constructor(model: AnyModel<Traits>) {
     this.#model = model;
-    this.#decode("waveform");
-    this.#decode("result");
     this.#handlers = [...USER, ...PYTHON].map((name) => [`change:${name}`, () => this.#changed(name)] as const);
     for (const [event, handler] of this.#handlers) {
       model.on(event, handler);
@@ -83,21 +93,30 @@ export class State {
   }
 
   get picture(): Picture | null {
+    this.#read();
     return this.#picture;
+  }
+
+  /** Of the shown recording, where it is long. */
+  get overview(): Overview | null {
+    this.#read();
+    return this.#overview?.record === this.#picture?.recording.record ? this.#overview : null;
   }
 
   /** Python's error, else what kept the page from reading Python's data; "" = none. */
   get error(): string {
-    return this.#model.get("error") || this.#unreadable.waveform || this.#unreadable.result || this.#unreadable.ready;
+    this.#read();
+    return this.#model.get("error") || Object.values(this.#unreadable).find(Boolean) || "";
   }
 
   /** Whether the picture shows something else than the controls say. */
   get stale(): boolean {
-    return !this.#isChosen(this.#picture?.segmentation, this.#model.get("n_clusters"));
+    return !this.#isChosen(this.picture?.segmentation, this.#model.get("n_clusters"));
   }
 
   /** Numbers of clusters to which a move takes a frame and no message, ascending. */
   get readyClusters(): number[] {
+    this.#read();
     const ready = this.#model.get("ready") ?? {};
     return Object.keys(ready)
       .map(Number)
@@ -144,24 +163,38 @@ export class State {
   }
 
   #changed(name: TraitName): void {
-    if (name === "waveform" || name === "result") {
-      this.#decode(name);
-    } else if (name !== "threshold" && name !== "target") {
-      this.#compose();
+    if (name === "waveform" || name === "result" || name === "overview") {
+      this.#unread.add(name);
     }
+    this.#composed &&= name === "threshold" || name === "target";
     const changed = new Set([name]);
     for (const listener of this.#listeners) {
       listener(changed);
     }
   }
 
-  #decode(name: "waveform" | "result"): void {
+  /** Brings what is shown up to date with the traits. */
+  #read(): void {
+    if (this.#composed) {
+      return;
+    }
+    this.#composed = true;
+    for (const name of this.#unread) {
+      this.#decode(name);
+    }
+    this.#unread.clear();
+    this.#compose();
+  }
+
+  #decode(name: Read): void {
     const encoded = this.#model.get(name);
     try {
       if (name === "waveform") {
         this.#recording = encoded ? readRecording(encoded) : null;
-      } else {
+      } else if (name === "result") {
         this.#segmentation = encoded ? readSegmentation(encoded) : null;
+      } else {
+        this.#overview = encoded ? readOverview(encoded) : null;
       }
       this.#unreadable[name] = "";
     } catch (error) {
@@ -169,7 +202,6 @@ export class State {
         `The page cannot read ${name}: ${error instanceof Error ? error.message : String(error)}`;
       console.error(error);
     }
-    this.#compose();
   }
 
   #isChosen(shown: Segmentation | null | undefined, k: number): boolean {
@@ -187,7 +219,21 @@ export class State {
       n_clusters === k &&
       record === this.#model.get("record") &&
       Array.isArray(layers) &&
-      layers.join("\n") === this.#model.get("layers")?.join("\n")
+      layers.join("\n") === this.#model.get("layers")?.join("\n") &&
+      this.#covers(readSpan(encoded?.attrs ?? {}))
+    );
+  }
+
+  /** Whether an answer is of the stretch that the waveform covers; of a recording that is not long, any is. */
+  #covers(span: readonly [number, number] | null): boolean {
+    const recording = this.#recording;
+    if (!recording || this.#overview?.record !== recording.record) {
+      return true;
+    }
+    return (
+      span !== null &&
+      Math.abs(span[0] - recording.start) < SAME_SPAN &&
+      Math.abs(span[1] - recording.end) < SAME_SPAN + 2 / recording.samplingRate
     );
   }
 
@@ -221,6 +267,9 @@ export class State {
     }
     const shown = this.#picture?.segmentation;
     const answered = this.#isChosen(this.#segmentation, this.#model.get("n_clusters"));
+    if (this.#recording && this.#overview?.record === this.#recording.record) {
+      return answered ? this.#segmentation : (shown ?? null); // never an older choice on a new stretch
+    }
     return answered || !shown || shown.record !== this.#segmentation?.record ? this.#segmentation : shown;
   }
 
@@ -228,12 +277,22 @@ export class State {
   #compose(): void {
     const recording = this.#recording;
     const segmentation = this.#pick();
-    if (recording && segmentation && segmentation.record === recording.record) {
+    const shown = this.#picture;
+    if (recording && segmentation && segmentation.record === recording.record && this.#covers(segmentation.span)) {
       this.#picture = { recording, segmentation };
-    } else if (recording && (!this.#picture?.segmentation || this.#model.get("error"))) {
+    } else if (recording && (!shown?.segmentation || this.#model.get("error") || this.#isNext(recording, shown))) {
       this.#picture = { recording, segmentation: null };
     } else if (!recording) {
       this.#picture = null;
     }
+  }
+
+  /** Another stretch of the recording that is shown: its trace need not wait for its segments. */
+  #isNext(recording: Recording, shown: Picture): boolean {
+    return (
+      this.#overview?.record === recording.record &&
+      shown.recording.record === recording.record &&
+      shown.recording !== recording
+    );
   }
 }

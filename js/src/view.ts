@@ -1,52 +1,49 @@
 // One mounted view: reads the state, lays out, paints. It does not know how the traits travel.
-import { type Colouring, type Overlay, Painter } from "./canvas.ts";
+import { type Overlay, Painter } from "./canvas.ts";
 import { Controls, type Display } from "./controls.ts";
 import { element, setText } from "./element.ts";
-import { arrange, hasTwelveLeads, type Layout, lastStart, traceAt } from "./layout.ts";
+import { listenTo } from "./hands.ts";
+import { arrange, hasTwelveLeads, type Layout, sightOf, toX, traceAt } from "./layout.ts";
+import { Navigator } from "./navigator.ts";
 import { clusterColours } from "./palette.ts";
 import { ContributionPanel } from "./panels/contribution.ts";
 import { MapPanel } from "./panels/map.ts";
+import { OverviewBar } from "./panels/overview.ts";
 import { DARK, fitScale, footer, LARGE, LIGHT, type Theme } from "./paper.ts";
-import { type Recording, sampleAt } from "./recording.ts";
+import type { Recording } from "./recording.ts";
+import { rulingText } from "./ruler.ts";
 import type { Segmentation } from "./segmentation.ts";
-import { cellAt, cellBorders, cellText, findRuns, meaningText, statusText } from "./segments.ts";
+import { cellAt, cellBorders } from "./segments.ts";
 import type { State, TraitName } from "./state.ts";
 import { STYLE } from "./style.css.ts";
-import { isDark, watchTheme } from "./theme.ts";
-
-/** ms of rest before a screen reader hears the new status: a drag is announced once */
-const QUIET = 700;
-
-const HINT = "Point at the trace, or focus it and use the arrow keys, to read a cell";
+import { Texts } from "./texts.ts";
+import { isDark } from "./theme.ts";
+import { Visibility } from "./visibility.ts";
 
 /** What stands still between two thresholds and is redone only when asked for. */
-type Work = "scene" | "panels";
+type Work = "scene" | "panels" | "theme";
 
 export class View {
   readonly element = element("div", { class: "ecg-widget", "data-lm-suppress-shortcuts": "true" });
   readonly #state: State;
-  readonly #display: Display = { arrangement: "3x4", colouring: "bands", start: 0 };
+  readonly #display: Display = { arrangement: "3x4", colouring: "bands" };
   readonly #controls: Controls;
+  readonly #navigator: Navigator;
   readonly #root = element("div", { class: "ecg" });
-  readonly #facts = element("span", { class: "facts" });
-  readonly #meaning = element("span", { class: "meaning" });
-  readonly #status = element("span", { class: "status", "data-ecg": "status" }, this.#facts, " ", this.#meaning);
-  readonly #progress = element("div", { class: "progress", "data-ecg": "progress" });
-  readonly #readout = element("div", { class: "readout", "data-ecg": "readout" });
-  readonly #spoken = element("span", { class: "spoken", role: "status" });
-  readonly #error = element("div", { class: "error", role: "alert", "data-ecg": "error" });
+  readonly #texts = new Texts();
   readonly #canvas = element("canvas", { "data-ecg": "waveform", role: "img", tabindex: 0 });
   readonly #caption = element("figcaption");
   readonly #figure = element("figure");
   readonly #empty = element("div", { class: "empty" });
   readonly #contribution = new ContributionPanel((cluster) => this.#point(-1, cluster));
   readonly #map = new MapPanel((cell) => this.#point(cell, -1));
+  readonly #bar: OverviewBar;
   readonly #painter = new Painter(this.#canvas);
+  readonly #visibility: Visibility;
   readonly #stop: (() => void)[] = [];
-  readonly #work = new Set<Work>(["scene", "panels"]);
+  readonly #work = new Set<Work>(["scene", "panels", "theme"]);
   #frame = 0;
-  #quiet = 0;
-  #visible = true;
+  #paints = 0;
   #width = 0;
   #mapWidth = 0;
   #layout: Layout | null = null;
@@ -63,47 +60,55 @@ export class View {
 
   constructor(state: State) {
     this.#state = state;
-    this.#controls = new Controls(state, this.#display, () => this.#ask("scene"));
-    const bar = element("div", { class: "bar" }, this.#status, this.#spoken);
+    this.#navigator = new Navigator(state, () => this.#ask("scene"));
+    this.#controls = new Controls(
+      state,
+      this.#display,
+      () => this.#ask("scene"),
+      (seconds) => this.#navigator.moveTo(this.#navigator.sight.whole[0] + seconds),
+    );
+    this.#bar = new OverviewBar(this.#navigator);
+    const texts = this.#texts;
     this.#figure.append(
       element("div", { class: "scroll" }, this.#canvas),
       this.#controls.window,
-      this.#readout,
+      this.#bar.element,
+      texts.readout,
       this.#caption,
     );
+    const picture = element("div", { class: "picture" }, texts.progress, this.#empty, this.#figure);
     const panels = element("aside", { class: "panels" }, this.#contribution.element, this.#map.element);
     this.#root.append(
       this.#controls.element,
-      this.#error,
-      bar,
-      element(
-        "div",
-        { class: "body" },
-        element("div", { class: "picture" }, this.#progress, this.#empty, this.#figure),
-        panels,
-      ),
+      texts.error,
+      texts.bar,
+      element("div", { class: "body" }, picture, panels),
     );
     const shadow = this.element.attachShadow({ mode: "open" });
     shadow.append(element("style", {}, STYLE), this.#root);
-    this.#listen();
-    this.#ask("scene", "panels");
+    this.#listen(picture);
+    this.#visibility = new Visibility(
+      this.element,
+      () => this.#ask(),
+      () => this.#ask("scene", "panels", "theme"),
+    );
   }
 
   dispose(): void {
     cancelAnimationFrame(this.#frame);
-    clearTimeout(this.#quiet);
+    this.#visibility.dispose();
+    this.#texts.dispose();
     for (const stop of this.#stop) {
       stop();
     }
     this.#painter.dispose();
+    this.#map.dispose();
+    this.#bar.dispose();
     this.element.remove();
   }
 
-  #listen(): void {
-    this.#stop.push(
-      this.#state.subscribe((changed) => this.#traitsChanged(changed)),
-      watchTheme(() => this.#ask("scene", "panels")),
-    );
+  #listen(picture: Element): void {
+    this.#stop.push(this.#state.subscribe((changed) => this.#traitsChanged(changed)));
     // Observed, never asked for while painting: in the middle of a change of theme the answer may be 0.
     const sizes = new ResizeObserver((entries) => {
       for (const { target, contentRect } of entries) {
@@ -116,63 +121,70 @@ export class View {
         }
       }
     });
-    sizes.observe(this.#figure.parentElement!);
+    sizes.observe(picture);
     sizes.observe(this.#map.element);
-    const sight = new IntersectionObserver((entries) => {
-      this.#visible = entries[entries.length - 1]!.isIntersecting;
-      if (this.#visible) {
-        this.#ask();
-      }
-    });
-    sight.observe(this.element);
     // Another screen may have other pixels although the width stays.
     const rescale = () => this.#ask("scene");
     window.addEventListener("resize", rescale);
     this.#stop.push(
       () => sizes.disconnect(),
-      () => sight.disconnect(),
       () => window.removeEventListener("resize", rescale),
     );
-    this.#canvas.addEventListener("pointermove", (event) => this.#hover(event.offsetX, event.offsetY));
-    this.#canvas.addEventListener("pointerleave", () => this.#point(-1, -1));
-    this.#canvas.addEventListener("keydown", (event) => this.#step(event));
-    this.#canvas.addEventListener("blur", () => this.#point(-1, -1));
+    listenTo(this.#canvas, this.#navigator, {
+      timeAt: (x) => this.#timeAt(x),
+      perSecond: () => (this.#layout?.speed ?? 1) * this.#scale,
+      hover: (x, y) => this.#hover(x, y),
+      leave: () => this.#point(-1, -1),
+      stepCell: (by) => this.#stepCell(by),
+    });
   }
 
   #traitsChanged(changed: ReadonlySet<TraitName>): void {
-    if (changed.has("waveform")) {
-      this.#display.start = 0;
+    if (changed.has("span")) {
+      this.#navigator.spanChanged();
     }
     this.#ask(...(changed.has("waveform") || changed.has("target") ? (["panels"] as const) : []));
   }
 
+  /** What is asked for while nobody sees the view stays asked for. */
   #ask(...work: Work[]): void {
     for (const item of work) {
       this.#work.add(item);
     }
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      try {
-        this.#update();
-      } catch (error) {
-        console.error(error);
-        this.#showError(error instanceof Error ? error.message : String(error));
-      }
-    });
+    if (this.#frame === 0 && this.#visibility?.seen) {
+      this.#frame = requestAnimationFrame(this.#draw);
+    }
   }
+
+  readonly #draw = () => {
+    this.#frame = 0;
+    if (!this.#visibility.seen) {
+      return;
+    }
+    try {
+      this.#update();
+    } catch (error) {
+      console.error(error);
+      this.#texts.showError(error instanceof Error ? error.message : String(error));
+    }
+  };
 
   #update(): void {
     const { picture } = this.#state;
     this.#controls.update();
-    this.#describe();
-    if (this.#work.has("scene")) {
+    this.#texts.update(this.#state, this.#cell, this.#pointer);
+    if (this.#work.has("theme")) {
       this.#readTheme();
     }
-    if (!this.#visible || this.#width === 0) {
-      return; // what is asked for stays asked for
+    if (this.#width === 0) {
+      return;
     }
     const recording = picture?.recording ?? null;
     const segmentation = picture?.segmentation ?? null;
+    const { overview } = this.#state;
+    if (recording && recording !== this.#recording) {
+      this.#navigator.update(recording, overview);
+    }
     if (this.#work.has("scene") || recording !== this.#recording) {
       this.#setScene(recording);
     }
@@ -187,12 +199,22 @@ export class View {
       this.#contribution.update(segmentation, this.#colours, this.#state.get("target"));
     }
     this.#work.clear();
-    const overlay = this.#overlay(this.#display.colouring);
+    const overlay = this.#overlay();
     this.#painter.paint(overlay);
     this.#map.paint(overlay, this.#mapWidth, this.#theme, this.#font);
-    this.#contribution.highlight(
-      this.#cluster >= 0 ? this.#cluster : (overlay?.segmentation.cluster[this.#cell] ?? -1),
+    const pointed = this.#cluster >= 0 ? this.#cluster : (segmentation?.cluster[this.#cell] ?? -1);
+    this.#contribution.highlight(pointed);
+    this.#bar.update(overview, this.#width);
+    this.#bar.paint(
+      overview,
+      segmentation?.density ?? null,
+      this.#colours,
+      this.#cluster,
+      this.#width,
+      this.#theme,
+      this.#font,
     );
+    this.#canvas.dataset.paints = String(++this.#paints);
   }
 
   #readTheme(): void {
@@ -211,7 +233,10 @@ export class View {
       this.#layout = null;
       return;
     }
-    const layout = arrange(recording, this.#display.arrangement, this.#display.start);
+    const { sight, long } = this.#navigator;
+    const { overview } = this.#state;
+    const seen = long ? sight : sightOf(recording, sight.start - recording.start);
+    const layout = arrange(recording, this.#display.arrangement, seen, overview?.level);
     this.#layout = layout;
     this.#scale = fitScale(layout.width, this.#width, devicePixelRatio);
     // What the rounding of the scale leaves over becomes margin, so that the paper ends where the page does.
@@ -224,85 +249,50 @@ export class View {
       theme: this.#theme,
       font: this.#font,
     });
-    this.#controls.nameRows(recording.leads.length, hasTwelveLeads(recording.leads));
-    this.#controls.updateWindow(layout.window, lastStart(recording), this.#display.start);
+    const twelve = hasTwelveLeads(recording.leads);
+    this.#controls.nameRows(recording.leads.length, twelve, layout.density || layout.slow);
+    const first = layout.window[0] - recording.start;
+    this.#controls.updateWindow(layout.window, long ? 0 : this.#navigator.reach(recording), first);
+    const density = layout.density ? this.#state.picture?.segmentation?.density : null;
     const facts = footer({
       ...recording,
       scale: this.#scale,
       devicePixelRatio,
-      arrangement: layout.arrangement,
+      arrangement: [
+        ...layout.arrangement,
+        ...(density ? [`clusters: shares in ${density.windows[0]} of ${density.windows[1]} windows`] : []),
+      ],
       shift: layout.shift,
+      speed: layout.speed,
+      ruling: layout.slow ? rulingText(layout.speed) : "",
     });
     setText(this.#caption, facts.join(" \u00b7 "));
-    this.#canvas.setAttribute(
-      "aria-label",
-      `ECG of record ${recording.record}, leads ${recording.leads.join(", ")}. Arrow keys step through the cells.`,
+    const keys = long ? " Page keys move through the recording." : "";
+    const label = `ECG of record ${recording.record}, leads ${recording.leads.join(", ")}. Arrow keys step through the cells.${keys}`;
+    if (this.#canvas.getAttribute("aria-label") !== label) {
+      this.#canvas.setAttribute("aria-label", label);
+    }
+    this.#canvas.classList.toggle("long", long);
+  }
+
+  #overlay(): Overlay | null {
+    const segmentation = this.#segmentation;
+    return (
+      segmentation && {
+        segmentation,
+        borders: this.#borders,
+        colours: this.#colours,
+        threshold: this.#state.get("threshold"),
+        colouring: this.#display.colouring,
+        cell: this.#cell,
+        cluster: this.#cluster,
+      }
     );
   }
 
-  #overlay(colouring: Colouring): Overlay | null {
-    const segmentation = this.#state.picture?.segmentation;
-    if (!segmentation) {
-      return null;
-    }
-    const threshold = this.#state.get("threshold");
-    return {
-      segmentation,
-      borders: this.#borders,
-      runs: findRuns(segmentation, this.#borders, threshold),
-      colours: this.#colours,
-      threshold,
-      colouring,
-      cell: this.#cell,
-      cluster: this.#cluster,
-    };
-  }
-
-  /** Texts are kept right even while nothing is painted: they are what tests and screen readers read. */
-  #describe(): void {
-    const state = this.#state;
-    const segmentation = state.picture?.segmentation ?? null;
-    const threshold = state.get("threshold");
-    setText(this.#facts, segmentation ? statusText(segmentation, threshold, state.get("target")) : "");
-    setText(this.#meaning, segmentation ? meaningText(threshold) : "");
-    this.#showError(state.error);
-    const waiting = state.error === "" && (state.get("progress") !== "" || state.stale || segmentation?.draft === true);
-    this.#progress.hidden = !waiting;
-    setText(this.#progress, waiting ? state.get("progress") || "computing" : "");
-    const readout = this.#readoutText();
-    setText(this.#readout, readout || HINT);
-    this.#readout.classList.toggle("hint", readout === "");
-    const spoken = readout || this.#facts.textContent || "";
-    clearTimeout(this.#quiet);
-    this.#quiet = setTimeout(() => setText(this.#spoken, spoken), QUIET) as unknown as number;
-  }
-
-  #showError(text: string): void {
-    this.#error.hidden = text === "";
-    setText(this.#error, text);
-  }
-
-  #readoutText(): string {
-    const { picture } = this.#state;
-    const segmentation = picture?.segmentation;
-    if (!picture || (this.#cell < 0 && !this.#pointer)) {
-      return "";
-    }
-    const parts: string[] = [];
-    const time = this.#pointer?.time ?? segmentation?.centre[this.#cell];
-    if (time !== undefined) {
-      parts.push(`${time.toFixed(2)} s`);
-    }
-    if (this.#pointer && this.#pointer.lead >= 0) {
-      const { recording } = picture;
-      const value = recording.signal[this.#pointer.lead]?.[sampleAt(recording, this.#pointer.time)] ?? Number.NaN;
-      const amount = Number.isNaN(value) ? "gap" : `${value.toFixed(2)} ${recording.units}`;
-      parts.push(`${recording.leads[this.#pointer.lead]} ${amount.replace("-", "\u2212")}`);
-    }
-    if (segmentation && this.#cell >= 0 && this.#cell < segmentation.centre.length) {
-      parts.push(cellText(segmentation, this.#cell, this.#state.get("threshold")));
-    }
-    return parts.join(" \u00b7 ");
+  #timeAt(x: number): number {
+    const strip = this.#layout?.clusterStrip;
+    return strip ? strip.t0 + (x / this.#scale - toX(strip, strip.t0)) / strip.speed : 0;
   }
 
   #hover(x: number, y: number): void {
@@ -319,14 +309,19 @@ export class View {
     }
   }
 
-  #step(event: KeyboardEvent): void {
-    const n = this.#state.picture?.segmentation?.centre.length ?? 0;
-    const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (event.key === "Escape") {
-      this.#point(-1, -1);
-    } else if (move !== undefined && n > 0) {
-      event.preventDefault();
-      this.#point(this.#cell < 0 ? 0 : Math.min(Math.max(this.#cell + move, 0), n - 1), -1);
+  /** From the first cell that can be seen, and with the paper drawn along in a long recording. */
+  #stepCell(by: 1 | -1): boolean {
+    const centre = this.#segmentation?.centre ?? [];
+    if (centre.length === 0 || !this.#layout) {
+      return false;
     }
+    const [t0, t1] = this.#layout.window;
+    const first = Math.max(0, cellAt(this.#borders, Math.max(t0, this.#borders[0]!)));
+    const next = this.#cell < 0 ? first : Math.min(Math.max(this.#cell + by, 0), centre.length - 1);
+    this.#point(next, -1);
+    if (this.#navigator.long && (centre[next]! < t0 || centre[next]! > t1)) {
+      this.#navigator.moveTo(centre[next]! - (t1 - t0) / 2);
+    }
+    return true;
   }
 }

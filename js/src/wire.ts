@@ -134,10 +134,14 @@ function copyBytes(name: string, data: EncodedVariable["data"]): ArrayBuffer {
 /** Integer times its step, one step for all or one for each entry of the first dim. */
 function rescale(whole: Values, scale: number | number[], first: number): Float32Array {
   const out = new Float32Array(whole.length);
-  const stride = whole.length / Math.max(first, 1);
-  for (let i = 0; i < whole.length; i++) {
-    const step = typeof scale === "number" ? scale : (scale[Math.floor(i / stride)] ?? Number.NaN);
-    out[i] = whole[i] === GAP ? Number.NaN : whole[i]! * step;
+  const steps = typeof scale === "number" ? [scale] : scale;
+  const stride = Math.max(1, whole.length / (typeof scale === "number" ? 1 : Math.max(first, 1)));
+  for (let row = 0, from = 0; from < whole.length; row++, from += stride) {
+    const step = steps[row] ?? Number.NaN;
+    for (let i = from; i < from + stride; i++) {
+      const value = whole[i]!;
+      out[i] = value === GAP ? Number.NaN : value * step;
+    }
   }
   return out;
 }

@@ -1,5 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { type Arrangement, arrange, type Layout, lastStart, type Trace, toX, toY, traceAt } from "../src/layout.ts";
+import {
+  type Arrangement,
+  arrange,
+  type Layout,
+  lastStart,
+  sightOf,
+  type Trace,
+  toX,
+  toY,
+  traceAt,
+} from "../src/layout.ts";
 import { LARGE } from "../src/paper.ts";
 import { type Recording, readRecording } from "../src/recording.ts";
 import { type Options, waveform } from "./synthetic.ts";
@@ -98,7 +108,7 @@ describe("other recordings", () => {
     const recording = record({ seconds: 30 });
     expect(lastStart(recording)).toBeCloseTo(20);
     expect(arrange(recording, "3x4").arrangement).toContain("0.0 to 10.0 s of 30.0 s");
-    const late = arrange(recording, "rows", 99);
+    const late = arrange(recording, "rows", sightOf(recording, 99));
     expect(late.window).toEqual([20, 30]);
     expect(late.seconds[0]).toEqual({ x: 10, text: "20" });
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fitScale, footer, PULSE, SMALLEST, TRUE_SIZE } from "../src/paper.ts";
+import { fitScale, footer, SMALLEST, TRUE_SIZE } from "../src/paper.ts";
 
 const facts = {
   samplingRate: 500,
@@ -46,7 +46,14 @@ describe("footer", () => {
   });
 });
 
-it("the calibration pulse is 1 mV for 0.2 s", () => {
-  const top = PULSE.filter(([, y]) => y === 10).map(([x]) => x);
-  expect(top[1]! - top[0]!).toBeCloseTo(0.2 * 25);
+describe("slower paper", () => {
+  it("says its own speed, the grid's lines, and of how many samples a column is made", () => {
+    const slow = { ...facts, speed: 0.1389, ruling: "grid 1 min, 0.5 mV", decimation: 16, samplingRate: 62.5 };
+    const text = footer({ ...slow, samplingRateRecorded: 500 });
+    expect(text[0]).toBe("0.139 mm/s, 10 mm/mV on the grid; on screen 0.088 mm/s, 6.3 mm/mV (63 % of life size)");
+    expect(text[1]).toBe("grid 1 min, 0.5 mV");
+    expect(text.join(" ")).toContain("500 Hz");
+    expect(text.join(" ")).toContain("each column: least and greatest of 1500 samples");
+    expect(text.join(" ")).not.toContain("pixel column");
+  });
 });

@@ -1,14 +1,18 @@
 import { describe, expect, it } from "vitest";
-import { readSegmentation, type Segmentation } from "../src/segmentation.ts";
+import { rank, readSegmentation, type Segmentation } from "../src/segmentation.ts";
 import {
   cellAt,
   cellBorders,
+  changedStretches,
   findRuns,
   isUncertain,
-  kindOf,
+  lookOf,
+  MASKED,
   percentUncertain,
   predictionText,
+  Runs,
   statusText,
+  UNCERTAIN,
 } from "../src/segments.ts";
 import { noise, result } from "./synthetic.ts";
 
@@ -16,44 +20,86 @@ function random(seed: number, n: number): Segmentation {
   const next = noise(seed);
   const base = readSegmentation(result({ seconds: n * 0.04 }));
   const cluster = Int16Array.from({ length: n }, () => Math.floor(3 * (next() + 0.5)) - (next() > 0.35 ? 1 : 0));
-  return {
-    ...base,
-    cluster,
-    valid: Uint8Array.from(cluster, (k) => (k >= 0 ? 1 : 0)),
-    entropy: Float32Array.from(cluster, (k) => (k < 0 ? Number.NaN : next() + 0.5)),
-  };
+  const valid = Uint8Array.from(cluster, (k) => (k >= 0 ? 1 : 0));
+  const entropy = Float32Array.from(cluster, (k) => (k < 0 ? Number.NaN : next() + 0.5));
+  return { ...base, cluster, valid, entropy, ...rank(cluster, entropy, valid) };
 }
+
+const runsOf = (segmentation: Segmentation, threshold: number, from = 0, to = segmentation.centre.length): Runs => {
+  const runs = new Runs();
+  findRuns(segmentation, threshold, from, to, runs);
+  return runs;
+};
 
 describe("runs", () => {
   it("say of every cell what the cell says of itself, and are as long as can be", () => {
     for (let seed = 0; seed < 60; seed++) {
       const n = 1 + (seed % 40);
       const segmentation = random(seed, n);
-      const borders = cellBorders(segmentation.centre, 0, n * 0.04);
       const threshold = (seed % 11) / 10;
-      const runs = findRuns(segmentation, borders, threshold);
-      const look = (i: number) => {
-        const kind = kindOf(segmentation, i, threshold);
-        return `${kind}${kind === "cluster" ? segmentation.cluster[i] : ""}`;
-      };
-      const told: string[] = [];
-      runs.forEach((run, r) => {
-        expect([run.start, run.end]).toEqual([borders[run.first], borders[run.last + 1]]);
-        for (let i = run.first; i <= run.last; i++) {
-          told.push(`${run.kind}${run.kind === "cluster" ? run.cluster : ""}`);
-        }
+      const from = seed % 3;
+      const runs = runsOf(segmentation, threshold, from, n);
+      const told: number[] = [];
+      for (let r = 0; r < runs.length; r++) {
+        expect(runs.first[r]).toBe(from + told.length);
         if (r > 0) {
-          expect(told[run.first]).not.toBe(told[run.first - 1]);
+          expect(runs.look[r]).not.toBe(runs.look[r - 1]);
         }
-      });
-      expect(told).toEqual(Array.from({ length: n }, (_, i) => look(i)));
+        for (let i = runs.first[r]!; i <= runs.last[r]!; i++) {
+          told.push(runs.look[r]!);
+        }
+      }
+      const looks = Array.from({ length: n }, (_, i) => lookOf(segmentation, i, threshold));
+      expect(told).toEqual(looks.slice(from));
     }
   });
 
   it("of no cells are none", () => {
-    const none = { ...random(1, 1), centre: new Float64Array(0), cluster: new Int16Array(0) };
-    expect(findRuns(none, cellBorders(none.centre, 0, 1), 0.5)).toEqual([]);
+    const none = { ...random(1, 1), centre: new Float64Array(0), cluster: new Int16Array(0), ...rank([], [], []) };
+    expect(runsOf(none, 0.5).length).toBe(0);
     expect(percentUncertain(none, 0.5)).toBe(0);
+  });
+
+  it("are kept in arrays that grow as far as is needed", () => {
+    const runs = new Runs();
+    for (let i = 0; i < 1000; i++) {
+      runs.push(i % 7, i, i);
+    }
+    expect([runs.length, runs.look[999], runs.first[999], runs.last[65]]).toEqual([1000, 999 % 7, 999, 65]);
+  });
+});
+
+describe("what changed between two thresholds", () => {
+  it("is every cell that looks otherwise or whose run ends elsewhere, and no cell of a run that stays", () => {
+    let changed = 0;
+    for (let seed = 0; seed < 80; seed++) {
+      const n = 5 + (seed % 60);
+      const segmentation = random(seed, n);
+      const before = runsOf(segmentation, (seed % 10) / 10);
+      const after = runsOf(segmentation, ((seed * 7) % 11) / 10);
+      const out: number[] = [99, 99];
+      const stretches = changedStretches(before, after, out);
+      const inside = (cell: number) =>
+        Array.from({ length: stretches }, (_, s) => out[2 * s]! <= cell && cell <= out[2 * s + 1]!).some(Boolean);
+      const runOf = (runs: Runs, cell: number) => {
+        const r = Array.from({ length: runs.length }, (_, i) => i).find((i) => cell <= runs.last[i]!)!;
+        return [runs.look[r], runs.first[r], runs.last[r]];
+      };
+      for (let cell = 0; cell < n; cell++) {
+        const same = runOf(before, cell).join() === runOf(after, cell).join();
+        expect(inside(cell)).toBe(!same);
+        changed += same ? 0 : 1;
+      }
+      for (let s = 1; s < stretches; s++) {
+        expect(out[2 * s]).toBeGreaterThan(out[2 * s - 1]! + 1);
+      }
+    }
+    expect(changed).toBeGreaterThan(100);
+  });
+
+  it("is nothing where nothing does", () => {
+    const segmentation = random(3, 30);
+    expect(changedStretches(runsOf(segmentation, 0.4), runsOf(segmentation, 0.4), [])).toBe(0);
   });
 });
 
@@ -85,14 +131,24 @@ describe("uncertainty", () => {
 
   it("is a share of the unmasked cells", () => {
     const base = random(3, 4);
-    const segmentation = {
-      ...base,
-      cluster: Int16Array.of(0, 1, -1, 0),
-      valid: Uint8Array.of(1, 1, 0, 1),
-      entropy: Float32Array.of(0.9, 0.1, Number.NaN, 0.2),
-    };
+    const cluster = Int16Array.of(0, 1, -1, 0);
+    const valid = Uint8Array.of(1, 1, 0, 1);
+    const entropy = Float32Array.of(0.9, 0.1, Number.NaN, 0.2);
+    const segmentation = { ...base, cluster, valid, entropy, ...rank(cluster, entropy, valid) };
     expect(percentUncertain(segmentation, 0.5)).toBeCloseTo(100 / 3);
     expect(percentUncertain(segmentation, 1)).toBe(0);
+  });
+
+  it("is what counting the cells gives, at every threshold", () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const segmentation = random(seed, 50);
+      for (let threshold = 0; threshold <= 1; threshold += 0.05) {
+        const looks = Array.from(segmentation.cluster, (_, i) => lookOf(segmentation, i, threshold));
+        const known = looks.filter((look) => look !== MASKED).length;
+        const share = (100 * looks.filter((look) => look === UNCERTAIN).length) / known;
+        expect(percentUncertain(segmentation, threshold)).toBeCloseTo(share);
+      }
+    }
   });
 });
 
@@ -115,7 +171,8 @@ describe("status", () => {
   });
 
   it("names a record without data", () => {
-    const empty = { ...segmentation, cluster: segmentation.cluster.map(() => -1) };
+    const cluster = segmentation.cluster.map(() => -1);
+    const empty = { ...segmentation, cluster, ...rank(cluster, segmentation.entropy, segmentation.valid) };
     expect(statusText(empty, 0.5, "NORM")).toContain("no data: every cell is masked");
   });
 });

@@ -1,8 +1,22 @@
 import { describe, expect, it } from "vitest";
-import { polylines } from "../src/trace.ts";
+import { type Frame, Polyline, trace } from "../src/trace.ts";
 import { noise } from "./synthetic.ts";
 
 const frame = (perSample: number) => ({ x0: 0, y0: 0, perSample, perUnit: -1 });
+/** One flat list x, y, x, y for each line. */
+function polylines(signal: Float32Array, from: number, to: number, frame: Frame): number[][] {
+  const out = new Polyline();
+  trace(signal, from, to, frame, out);
+  const lines: number[][] = [[]];
+  for (let i = 0; i < out.length; i += 2) {
+    if (Number.isNaN(out.xy[i])) {
+      lines.push([]);
+    } else {
+      lines.at(-1)!.push(out.xy[i]!, out.xy[i + 1]!);
+    }
+  }
+  return lines.filter((line) => line.length > 0);
+}
 const values = (lines: number[][]) => lines.map((line) => line.filter((_, i) => i % 2 === 1));
 
 describe("lines", () => {
@@ -56,4 +70,15 @@ describe("lines", () => {
   it("start at the first sample asked for", () => {
     expect(polylines(Float32Array.of(9, 9, 5, 6), 2, 4, { ...frame(3), x0: 10 })).toEqual([[10, 5, 13, 6]]);
   });
+});
+
+it("a line is kept in the same memory from frame to frame", () => {
+  const out = new Polyline();
+  const signal = Float32Array.from({ length: 9000 }, (_, i) => i % 7);
+  trace(signal, 0, 9000, frame(2), out);
+  const { xy, length } = out;
+  out.clear();
+  trace(signal, 0, 9000, frame(2), out);
+  expect(out.xy).toBe(xy);
+  expect(out.length).toBe(length);
 });

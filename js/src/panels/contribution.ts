@@ -3,24 +3,67 @@ import { element, setText, signed } from "../element.ts";
 import { textOn } from "../palette.ts";
 import { letter, meanEntropy, type Segmentation } from "../segmentation.ts";
 
+/** A row that is kept: a new number of clusters changes texts and colours, and adds or removes what differs. */
+class Row {
+  readonly element: HTMLTableRowElement;
+  readonly #key = element("span", { class: "key" });
+  readonly #share = element("td", { class: "number" });
+  readonly #entropy = element("td", { class: "number" });
+  readonly #fill = element("i");
+  readonly #track = element("td", { class: "track" }, element("div", { "aria-hidden": "true" }, this.#fill));
+  readonly #value = element("td", { class: "number" });
+
+  constructor() {
+    const head = element("th", { scope: "row" }, this.#key);
+    this.element = element("tr", {}, head, this.#share, this.#entropy, this.#track, this.#value);
+  }
+
+  cluster(cluster: number, name: string, colour: string, share: number, entropy: number): void {
+    setAttribute(this.element, "data-cluster", String(cluster));
+    this.element.classList.toggle("absent", !(share > 0));
+    setText(this.#key, name);
+    this.#key.style.background = colour;
+    this.#key.style.color = textOn(colour);
+    setText(this.#share, Number.isFinite(share) ? `${(100 * share).toFixed(0)} %` : "\u2013");
+    setText(this.#entropy, Number.isFinite(entropy) ? entropy.toFixed(2) : "\u2013");
+  }
+
+  bar(value: number | null, largest: number, colour: string): void {
+    this.#track.hidden = value === null;
+    this.#value.hidden = value === null;
+    if (value !== null) {
+      const share = (50 * Math.abs(value)) / largest;
+      this.#fill.style.background = colour;
+      this.#fill.style.width = `${share.toFixed(2)}%`;
+      this.#fill.style.left = `${(value < 0 ? 50 - share : 50).toFixed(2)}%`;
+      setText(this.#value, signed(value));
+    }
+  }
+}
+
 export class ContributionPanel {
   readonly element: HTMLElement;
   readonly #caption = element("h3");
-  readonly #head = element("thead");
+  readonly #unit = element("th", { scope: "col", colspan: 2, class: "bars" });
   readonly #body = element("tbody");
-  readonly #sums = element("div", { class: "sums" });
+  readonly #rows: Row[] = [];
+  readonly #masked = element("tr");
+  readonly #sums = [element("span"), element("span"), element("span")] as const;
   readonly #note = element("p", { class: "note" });
-  readonly #onHover: (cluster: number) => void;
+  #pointed: HTMLElement | null = null;
 
   constructor(onHover: (cluster: number) => void) {
-    this.#onHover = onHover;
-    const table = element("table", {}, this.#head, this.#body);
-    this.element = element("section", { class: "panel contribution" }, this.#caption, table, this.#sums, this.#note);
+    const column = (...children: (Node | string)[]) => element("th", { scope: "col", class: "number" }, ...children);
+    const name = element("th", { scope: "col" }, element("span", { class: "hidden" }, "Cluster"));
+    const head = element("thead", {}, element("tr", {}, name, column("Share"), column("Entropy"), this.#unit));
+    const table = element("table", {}, head, this.#body);
+    const sums = element("div", { class: "sums" }, ...this.#sums);
+    this.element = element("section", { class: "panel contribution" }, this.#caption, table, sums, this.#note);
     table.addEventListener("pointerover", (event) => {
       const row = (event.target as Element).closest("tr[data-cluster]");
-      this.#onHover(row ? Number(row.getAttribute("data-cluster")) : -1);
+      onHover(row ? Number(row.getAttribute("data-cluster")) : -1);
     });
-    table.addEventListener("pointerleave", () => this.#onHover(-1));
+    table.addEventListener("pointerleave", () => onHover(-1));
   }
 
   update(segmentation: Segmentation | null, colours: readonly string[], target: string): void {
@@ -28,95 +71,75 @@ export class ContributionPanel {
     if (!segmentation) {
       return;
     }
-    const { contribution, proportion } = segmentation;
+    const { contribution, proportion, slot } = segmentation;
     const column = segmentation.targets.indexOf(target);
     const width = segmentation.targets.length;
     const values = contribution && column >= 0 ? (k: number) => contribution.values[k * width + column]! : null;
     const unit = segmentation.output === "probability" ? "logit" : segmentation.predictionUnits || "output";
-    const clusters = Array.from(segmentation.slot, (_, k) => k).sort(
-      (a, b) => segmentation.slot[a]! - segmentation.slot[b]!,
-    );
+    const clusters = Array.from(slot, (_, k) => k).sort((a, b) => slot[a]! - slot[b]!);
     const masked = values && contribution ? contribution.masked[column]! : 0;
     const largest = values ? Math.max(1e-12, Math.abs(masked), ...clusters.map((k) => Math.abs(values(k)))) : 1;
     const entropy = meanEntropy(segmentation);
 
     this.element.classList.toggle("legend", values === null);
     setText(this.#caption, values ? `Clusters and their contribution to ${target}` : "Clusters");
-    this.#head.replaceChildren(
-      element(
-        "tr",
-        {},
-        element("th", { scope: "col" }, element("span", { class: "hidden" }, "Cluster")),
-        element("th", { scope: "col", class: "number" }, "Share"),
-        element("th", { scope: "col", class: "number" }, "Entropy"),
-        ...(values ? [element("th", { scope: "col", colspan: 2, class: "bars" }, `Contribution (${unit})`)] : []),
-      ),
-    );
-    this.#body.replaceChildren(
-      ...clusters.map((k) => {
-        const share = proportion[k]!;
-        const colour = colours[k] ?? "#888888";
-        const key = element("span", { class: "key" }, letter(segmentation, k));
-        key.style.background = colour;
-        key.style.color = textOn(colour);
-        return element(
-          "tr",
-          { "data-cluster": k, class: share > 0 ? undefined : "absent" },
-          element("th", { scope: "row" }, key),
-          element("td", { class: "number" }, Number.isFinite(share) ? `${(100 * share).toFixed(0)} %` : "\u2013"),
-          element("td", { class: "number" }, Number.isFinite(entropy[k]) ? entropy[k]!.toFixed(2) : "\u2013"),
-          ...(values ? bar(values(k), largest, colour) : []),
-        );
-      }),
-      ...(values && masked !== 0 ? [maskedRow(masked, largest)] : []),
-    );
-
+    this.#unit.hidden = values === null;
+    setText(this.#unit, `Contribution (${unit})`);
+    clusters.forEach((k, i) => {
+      this.#rows[i] ??= new Row();
+      const row = this.#rows[i]!;
+      const colour = colours[k] ?? "#888888";
+      row.cluster(k, letter(segmentation, k), colour, proportion[k]!, entropy[k]!);
+      row.bar(values?.(k) ?? null, largest, colour);
+      if (row.element.parentNode === null) {
+        this.#body.insertBefore(row.element, this.#masked.parentNode ? this.#masked : null);
+      }
+    });
+    for (const row of this.#rows.splice(clusters.length)) {
+      row.element.remove();
+    }
+    this.#masked.remove();
+    if (values && masked !== 0) {
+      this.#masked.replaceChildren(...maskedCells(masked, largest));
+      this.#body.append(this.#masked);
+    }
+    this.#sums[0].parentElement!.hidden = !values;
     if (contribution && values) {
       const logit = contribution.logit[column]!;
       const intercept = contribution.intercept[column]!;
       const sum = clusters.reduce((total, k) => total + values(k), masked);
       const error = contribution.completenessError;
-      this.#sums.replaceChildren(
-        element("span", {}, `Sum ${signed(sum)}`),
-        element(
-          "span",
-          {},
-          `${unit} ${signed(logit)} less intercept ${signed(intercept)} = ${signed(logit - intercept)}`,
-        ),
-        element("span", {}, error === null ? "" : `completeness error ${error.toExponential(0)}`),
-      );
+      const windows = segmentation.windows > 1 ? `, mean of ${segmentation.windows} windows` : "";
+      const difference = `${signed(logit)} less intercept ${signed(intercept)} = ${signed(logit - intercept)}`;
+      setText(this.#sums[0], `Sum ${signed(sum)}`);
+      setText(this.#sums[1], `${unit} ${difference}${windows}`);
+      setText(this.#sums[2], error === null ? "" : `completeness error ${error.toExponential(0)}`);
       setText(this.#note, [contribution.method, segmentation.contributionNote].filter(Boolean).join(". "));
     } else {
-      this.#sums.replaceChildren();
       setText(this.#note, segmentation.contributionNote || "No contributions for this network");
     }
   }
 
   /** Marks the cluster that the pointer is on elsewhere. */
   highlight(cluster: number): void {
-    for (const row of this.#body.rows) {
-      row.classList.toggle("on", Number(row.dataset.cluster ?? -2) === cluster);
+    const row = cluster < 0 ? undefined : this.#rows.find(({ element: e }) => Number(e.dataset.cluster) === cluster);
+    if (this.#pointed !== (row?.element ?? null)) {
+      this.#pointed?.classList.remove("on");
+      row?.element.classList.add("on");
+      this.#pointed = row?.element ?? null;
     }
   }
 }
 
-function maskedRow(value: number, largest: number): HTMLTableRowElement {
-  return element(
-    "tr",
-    {},
-    element("th", { scope: "row", colspan: 3 }, "masked cells"),
-    ...bar(value, largest, "var(--muted)"),
-  );
+function maskedCells(value: number, largest: number): HTMLTableCellElement[] {
+  const row = new Row();
+  row.bar(value, largest, "var(--muted)");
+  const [track, number] = Array.from(row.element.cells).slice(-2);
+  return [element("th", { scope: "row", colspan: 3 }, "masked cells"), track!, number!];
 }
 
-function bar(value: number, largest: number, colour: string): HTMLTableCellElement[] {
-  const share = (50 * Math.abs(value)) / largest;
-  const fill = element("i");
-  fill.style.background = colour;
-  fill.style.width = `${share}%`;
-  fill.style.left = `${value < 0 ? 50 - share : 50}%`;
-  return [
-    element("td", { class: "track" }, element("div", { "aria-hidden": "true" }, fill)),
-    element("td", { class: "number" }, signed(value)),
-  ];
+function setAttribute(node: Element, name: string, value: string): void {
+  if (node.getAttribute(name) !== value) {
+    node.setAttribute(name, value);
+  }
 }

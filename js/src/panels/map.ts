@@ -4,7 +4,7 @@ import { element } from "../element.ts";
 import { textOn } from "../palette.ts";
 import type { Theme } from "../paper.ts";
 import { letter } from "../segmentation.ts";
-import { kindOf } from "../segments.ts";
+import { lookOf, MASKED, UNCERTAIN } from "../segments.ts";
 
 /** CSS px */
 const MARGIN = { left: 22, right: 8, top: 8, bottom: 22 };
@@ -17,6 +17,11 @@ export class MapPanel {
   readonly #context = this.#canvas.getContext("2d")!;
   /** x, y of each cell in CSS px; NaN = not drawn */
   #points = new Float64Array(0);
+  #looks = new Int16Array(0);
+  /** Everything but the ring around the pointed cell, and what it was drawn from. */
+  readonly #still = document.createElement("canvas");
+  #drawn: readonly unknown[] = [];
+  #ring = -1;
 
   constructor(onHover: (cell: number) => void) {
     this.element = element("section", { class: "panel map" }, element("h3", {}, "Map of cells"), this.#canvas);
@@ -30,22 +35,45 @@ export class MapPanel {
     if (!overlay || !map || width === 0) {
       return;
     }
-    const c = this.#context;
     const [w, h] = [Math.round(width * devicePixelRatio), Math.round(HEIGHT * devicePixelRatio)];
+    const wanted = [overlay.segmentation, overlay.colours, overlay.threshold, overlay.cluster, w, h, theme, font];
+    const moved = wanted.some((value, i) => value !== this.#drawn[i]);
+    if (!moved && overlay.cell === this.#ring) {
+      return;
+    }
     if (this.#canvas.width !== w || this.#canvas.height !== h) {
-      this.#canvas.width = w;
-      this.#canvas.height = h;
+      for (const canvas of [this.#canvas, this.#still]) {
+        canvas.width = w;
+        canvas.height = h;
+      }
       this.#canvas.style.width = `${w / devicePixelRatio}px`;
       this.#canvas.style.height = `${h / devicePixelRatio}px`;
     }
+    if (moved) {
+      const still = this.#still.getContext("2d")!;
+      still.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+      still.clearRect(0, 0, width, HEIGHT);
+      if (overlay.segmentation !== this.#drawn[0] || w !== this.#drawn[4]) {
+        this.#place(map, overlay, width);
+      }
+      this.#drawAxes(still, overlay, theme, font, width);
+      this.#drawPath(still, theme);
+      this.#drawPoints(still, overlay, theme);
+      this.#drawLetters(still, overlay, theme, font);
+      this.#drawn = wanted;
+    }
+    const c = this.#context;
+    c.setTransform(1, 0, 0, 1, 0, 0);
+    c.clearRect(0, 0, w, h);
+    c.drawImage(this.#still, 0, 0);
     c.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
-    c.clearRect(0, 0, width, HEIGHT);
-    this.#place(map, overlay, width);
-    this.#drawAxes(c, overlay, theme, font, width);
-    this.#drawPath(c, theme);
-    this.#drawPoints(c, overlay, theme);
-    this.#drawLetters(c, overlay, theme, font);
     this.#drawRing(c, overlay, theme);
+    this.#ring = overlay.cell;
+  }
+
+  dispose(): void {
+    this.#canvas.width = 0;
+    this.#still.width = 0;
   }
 
   /** Equal units on both axes: distances on the map are distances in the embedding's plane. */
@@ -56,7 +84,7 @@ export class MapPanel {
     const low = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
     const high = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
     for (let i = 0; i < 2 * n; i++) {
-      const masked = kindOf(segmentation, i >> 1, threshold) === "masked";
+      const masked = lookOf(segmentation, i >> 1, threshold) === MASKED;
       points[i] = masked ? Number.NaN : map[i]!;
       if (!masked) {
         low[i & 1] = Math.min(low[i & 1]!, map[i]!);
@@ -117,26 +145,37 @@ export class MapPanel {
     c.globalAlpha = 1;
   }
 
+  /** One path for all points of a look: a fill for each of them would cost more than the picture of the trace. */
   #drawPoints(c: CanvasRenderingContext2D, overlay: Overlay, theme: Theme): void {
     const { segmentation, colours, threshold } = overlay;
-    for (let i = 0; i < segmentation.centre.length; i++) {
-      const [x, y] = [this.#points[2 * i]!, this.#points[2 * i + 1]!];
-      if (Number.isNaN(x)) {
+    const n = segmentation.centre.length;
+    if (this.#looks.length < n) {
+      this.#looks = new Int16Array(n);
+    }
+    let present = 0; // a bit for each look
+    for (let i = 0; i < n; i++) {
+      this.#looks[i] = lookOf(segmentation, i, threshold);
+      present |= 1 << (this.#looks[i]! - MASKED);
+    }
+    for (let look = UNCERTAIN; look < colours.length; look++) {
+      if (!(present & (1 << (look - MASKED)))) {
         continue;
       }
-      const k = segmentation.cluster[i]!;
-      c.globalAlpha = overlay.cluster >= 0 && overlay.cluster !== k ? 0.15 : 1;
       c.beginPath();
-      c.arc(x, y, 2.6, 0, 2 * Math.PI);
-      if (kindOf(segmentation, i, threshold) === "uncertain") {
-        c.fillStyle = theme.paper;
-        c.fill();
+      for (let i = 0; i < n; i++) {
+        const faded = overlay.cluster >= 0 && overlay.cluster !== segmentation.cluster[i];
+        if (this.#looks[i] === look && !Number.isNaN(this.#points[2 * i]) && !(faded && look === UNCERTAIN)) {
+          c.moveTo(this.#points[2 * i]! + 2.6, this.#points[2 * i + 1]!);
+          c.arc(this.#points[2 * i]!, this.#points[2 * i + 1]!, 2.6, 0, 2 * Math.PI);
+        }
+      }
+      c.globalAlpha = overlay.cluster >= 0 && look >= 0 && overlay.cluster !== look ? 0.15 : 1;
+      c.fillStyle = look === UNCERTAIN ? theme.paper : (colours[look] ?? theme.muted);
+      c.fill();
+      if (look === UNCERTAIN) {
         c.strokeStyle = theme.muted;
         c.lineWidth = 0.9;
         c.stroke();
-      } else {
-        c.fillStyle = colours[k] ?? theme.muted;
-        c.fill();
       }
     }
     c.globalAlpha = 1;
@@ -148,7 +187,7 @@ export class MapPanel {
     const sums = segmentation.slot.length === 0 ? [] : Array.from(segmentation.slot, () => ({ x: 0, y: 0, n: 0 }));
     for (let i = 0; i < segmentation.centre.length; i++) {
       const sum = sums[segmentation.cluster[i]!];
-      if (sum && kindOf(segmentation, i, threshold) === "cluster") {
+      if (sum && lookOf(segmentation, i, threshold) >= 0) {
         sum.x += this.#points[2 * i]!;
         sum.y += this.#points[2 * i + 1]!;
         sum.n += 1;

@@ -1,7 +1,9 @@
 // The widget beside a mock kernel: ?k=8&theme=dark&views=2&seconds=30&leads=II&gap=1&error=text&threshold=0.4
+
 import widget from "../../src/widget.ts";
 import { MockModel } from "../model.ts";
 import { type Options, result, waveform } from "../synthetic.ts";
+import { moves } from "./moves.ts"; // first: it counts frames
 
 const query = new URLSearchParams(location.search);
 const number = (name: string, otherwise: number) => Number(query.get(name) ?? otherwise);
@@ -70,4 +72,4 @@ for (let i = 0; i < number("views", 1); i++) {
   document.body.append(el);
   definition.render({ model: mock.model, el, host: undefined as never, experimental: undefined as never });
 }
-Object.assign(window, { mock, started: performance.now() - start });
+Object.assign(window, { mock, moves: moves(mock, options), started: performance.now() - start });
