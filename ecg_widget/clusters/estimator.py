@@ -13,7 +13,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ecg_widget.clusters.embedding import Interpolation, Normalization, channel_statistics, check_activations, embed
-from ecg_widget.clusters.kmeans import BLOCK_ROWS, kmeans, squared_distances
+from ecg_widget.clusters.kmeans import kmeans
+from ecg_widget.clusters.products import BLOCK_ROWS, squared_distances
 from ecg_widget.clusters.starts import best_starts, neighbour_start
 
 Activations = Mapping[str, xr.DataArray] | xr.DataArray

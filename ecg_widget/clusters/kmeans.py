@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from threading import Event
 
 import torch
-from torch.nn import functional
 
-BLOCK_ROWS = 16_384  # rows a block: a block's distances (K <= 64, float32) stay within 4 MB of cache
-TILE_ROWS = 128  # rows of one small matrix product, which one thread does alone
-LEAST_TILES = (
-    32  # products done at once: of fewer, a library cuts each among threads, and its bits depend on their number
-)
+from ecg_widget.clusters.products import BLOCK_ROWS, LEAST_TILES, products, sums, tile_rows, tiled, total
+from ecg_widget.clusters.sketch import Rows
+
+GATHERED_ROWS = 4_096  # compared with all centres at once
+MOST_DOUBTS = 0.5  # share of rows that a sketch leaves unproved, above which it costs more than it saves
+FEW_ITERATIONS = 5  # for which no sketch is made
+CANCELLED = 1e-2  # share of the squared distances to the mean, below which their difference would lose digits
 
 
 class Interrupted(Exception):  # noqa: N818  (nothing went wrong)
@@ -87,64 +88,8 @@ class KMeansResult:
     converged: bool
 
 
-def squared_distances(x: torch.Tensor, centers: torch.Tensor) -> torch.Tensor:
-    """Squared Euclidean distances ``(row, cluster)``, never below 0.
-
-    Parameters
-    ----------
-    x
-        ``(row, feature)``.
-    centers
-        ``(cluster, feature)``.
-
-    Examples
-    --------
-    >>> squared_distances(torch.tensor([[0.0, 3.0]]), torch.tensor([[0.0, 0.0], [4.0, 3.0]]))
-    tensor([[ 9., 16.]])
-    """
-    out = x.new_empty((len(x), len(centers)))
-    for rows, tiles in _tiles(x):
-        cross = torch.bmm(tiles, centers.T.expand(len(tiles), -1, -1)).flatten(0, 1)
-        out[rows] = cross[: rows.stop - rows.start]
-    out.mul_(-2).add_(centers.square().sum(1)[None, :])
-    return out.add_(x.square().sum(1)[:, None]).clamp_(min=0)
-
-
-def _tiles(x: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Blocks of rows as tiles ``(tile, TILE_ROWS, feature)``, the last one filled up with zeros.
-
-    A large matrix product is cut among threads wherever the library likes, and rows at a cut are added up in another
-    order than the rest; a batch of many small products is cut between them. So the same data give the same bits on any
-    number of threads.
-    """
-    for start in range(0, len(x), BLOCK_ROWS):
-        block = x[start : start + BLOCK_ROWS]
-        missing = max(-(-len(block) // TILE_ROWS), LEAST_TILES) * TILE_ROWS - len(block)
-        filled = functional.pad(block, (0, 0, 0, missing)) if missing else block
-        yield slice(start, start + len(block)), filled.reshape(-1, TILE_ROWS, x.shape[1])
-
-
-def assign(x: torch.Tensor, centers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Nearest centre of each row and the squared distance to it.
-
-    Returns
-    -------
-    labels : torch.Tensor
-        ``(row,)`` int64.
-    distance : torch.Tensor
-        ``(row,)``.
-    """
-    labels = torch.empty(len(x), dtype=torch.int64, device=x.device)
-    distance = torch.empty(len(x), dtype=x.dtype, device=x.device)
-    for start in range(0, len(x), BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        nearest = squared_distances(x[rows], centers).min(1)
-        labels[rows], distance[rows] = nearest.indices, nearest.values
-    return labels, distance
-
-
 def kmeans(
-    x: torch.Tensor,
+    x: torch.Tensor | Rows,
     init: torch.Tensor,
     *,
     max_iter: int = 300,
@@ -155,7 +100,7 @@ def kmeans(
     Parameters
     ----------
     x
-        ``(row, feature)``, floating, finite.
+        ``(row, feature)``, floating, finite; as `Rows` where several runs are made on them.
     init
         ``(cluster, feature)`` starting centres, at most as many as rows.
     max_iter
@@ -167,50 +112,116 @@ def kmeans(
     -------
     KMeansResult
 
+    Notes
+    -----
+    Rows are compared with centres only where a centre may have become nearer than their own (`sketch`), and the sums of
+    a cluster are changed by the rows that come and go. The same data give the same bits on any number of threads.
+
     Examples
     --------
     >>> result = kmeans(torch.tensor([[0.0], [0.1], [5.0], [5.1]]), torch.tensor([[0.0], [1.0]]))
     >>> sorted(round(float(c), 2) for c in result.centers), round(result.inertia, 3)
     ([0.05, 5.05], 0.01)
     """
-    mean = x.mean(0)
-    x = x - mean  # distances of centred data lose fewer digits
-    centers = init.to(x) - mean
-    limit = tol * float(x.var(0, correction=0).mean())
-    labels, distance = assign(x, centers)
+    rows = x if isinstance(x, Rows) else Rows(x)
+    zero = rows.origin + rows.shift
+    centers = init.to(rows.x) - zero
+    state = _Assignment(rows, centers)
+    limit = tol * state.variance()
+    sketch = rows.sketch(len(centers)) if max_iter > FEW_ITERATIONS else None
     converged = False
     iteration = 0
     while iteration < max_iter and not converged:
         stop_if_interrupted()
         iteration += 1
-        moved = _centroids(x, labels, distance, centers)
-        shift = float((moved - centers).square().sum())
-        centers, before = moved, labels
-        labels, distance = assign(x, centers)
-        converged = shift <= limit or torch.equal(labels, before)
-    inertia = 0.0
-    for start in range(0, len(x), BLOCK_ROWS):  # in a fixed order
-        inertia += float(distance[start : start + BLOCK_ROWS].sum(dtype=torch.float64))
-    return KMeansResult(centers + mean, labels, inertia, iteration, converged)
+        moved = state.means(centers)
+        shift = total((moved - centers).square())
+        centers = moved
+        doubts = (sketch or rows).doubtful(centers, state.labels)
+        if sketch and len(doubts) > MOST_DOUBTS * len(rows.x):
+            sketch = None
+        changed = state.reassign(doubts, centers)
+        converged = shift <= limit or changed == 0
+    return KMeansResult(centers + zero, state.labels, state.inertia(centers), iteration, converged)
 
 
-def _centroids(x: torch.Tensor, labels: torch.Tensor, distance: torch.Tensor, centers: torch.Tensor) -> torch.Tensor:
-    """Mean of each cluster's rows; an empty cluster takes the row that is farthest from its own centre."""
-    k = len(centers)
-    sums = torch.zeros(centers.shape, dtype=torch.float64, device=x.device)
-    for start in range(0, len(x), BLOCK_ROWS):  # fixed block order: the same bits however many threads add
-        rows = slice(start, start + BLOCK_ROWS)
-        one_hot = functional.one_hot(labels[rows], k).to(x.dtype)
-        for (_, members), (_, tiles) in zip(_tiles(one_hot), _tiles(x[rows]), strict=True):
-            sums += torch.bmm(members.transpose(1, 2), tiles).sum(0, dtype=torch.float64)
-    counts = torch.bincount(labels, minlength=k).double()
-    empty = (counts == 0).nonzero().squeeze(1)
-    if len(empty):
-        farthest = distance.topk(len(empty)).indices
-        for cluster, row in zip(empty.tolist(), farthest.tolist(), strict=True):
-            donor = labels[row]
-            sums[donor] -= x[row].double()
-            counts[donor] -= 1
-            sums[cluster], counts[cluster] = x[row].double(), 1.0
-    means = (sums / counts.clamp(min=1)[:, None]).to(x.dtype)
-    return torch.where((counts > 0)[:, None], means, centers)
+class _Assignment:
+    """The nearest centre of each row, and the sums and counts of each cluster, kept up to date by what changes."""
+
+    def __init__(self, rows: Rows, centers: torch.Tensor) -> None:
+        self._rows = rows
+        self.labels = torch.empty(len(rows.x), dtype=torch.int64, device=rows.x.device)
+        self._sums = torch.zeros(centers.shape, dtype=torch.float64, device=rows.x.device)
+        offsets = rows.offsets(centers)
+        for part, tiles in tiled(rows.x):
+            near = products(tiles, centers).sub_(offsets)
+            nearest = near.max(1, keepdim=True).indices
+            self._sums += sums(near.zero_().scatter_(1, nearest, 1), tiles)  # rows that fill up are zeros
+            self.labels[part] = nearest.flatten()[: part.stop - part.start]
+        self._counts = torch.bincount(self.labels, minlength=len(centers))
+
+    def variance(self) -> float:
+        """Mean over features of the variance of the rows."""
+        rows = self._rows
+        off = (self._sums.sum(0) / len(rows.x) - rows.origin.double()).square()
+        return (total(rows.squared) / len(rows.x) - total(off)) / rows.x.shape[1]
+
+    def reassign(self, doubts: torch.Tensor, centers: torch.Tensor) -> int:
+        """Compare some rows with all centres; the number that changed cluster."""
+        offsets = self._rows.offsets(centers)
+        changed = 0
+        for some in doubts.split(GATHERED_ROWS):
+            size = tile_rows(len(some))
+            tiles = max(-(-len(some) // size), LEAST_TILES)
+            gathered = self._rows.x.new_empty(tiles * size, centers.shape[1])
+            torch.index_select(self._rows.x, 0, some, out=gathered[: len(some)])
+            gathered[len(some) :] = 0
+            gathered = gathered.view(tiles, size, -1)
+            near = products(gathered, centers).sub_(offsets)
+            nearest = near.max(1, keepdim=True).indices
+            before = nearest.clone()
+            before.view(-1)[: len(some)] = self.labels[some]
+            leaving = (nearest != before).to(near)
+            # +1 where a row comes, -1 where it goes, 0 where it stays.
+            near.zero_().scatter_(1, nearest, 1).scatter_(1, before, -leaving)
+            self._sums += sums(near, gathered)
+            new = nearest.flatten()[: len(some)]
+            self._counts += torch.bincount(new, minlength=len(centers))
+            self._counts -= torch.bincount(before.flatten()[: len(some)], minlength=len(centers))
+            self.labels[some] = new
+            changed += int(leaving.sum())
+        return changed
+
+    def means(self, centers: torch.Tensor) -> torch.Tensor:
+        """Mean of each cluster's rows; an empty cluster takes the row that is farthest from its own centre."""
+        total, counts = self._sums, self._counts.double()
+        empty = (counts == 0).nonzero().flatten()
+        if len(empty):
+            total = total.clone()
+            for cluster, row in zip(empty.tolist(), self._distances(centers).topk(len(empty)).indices, strict=True):
+                donor, values = self.labels[row], self._rows.x[row].double()
+                total[donor] -= values
+                counts[donor] -= 1
+                total[cluster], counts[cluster] = values, 1.0
+        means = (total / counts.clamp(min=1)[:, None] - self._rows.origin.double()).to(centers)
+        return torch.where((counts > 0)[:, None], means, centers)
+
+    def inertia(self, centers: torch.Tensor) -> float:
+        """Sum of squared distances to the centres."""
+        rows, wide = self._rows, centers.double()
+        scatter = total(rows.squared)
+        about = self._sums - self._counts[:, None] * rows.origin.double()
+        inertia = scatter + total((self._counts[:, None] * wide - 2 * about) * wide)
+        if inertia > CANCELLED * scatter:
+            return inertia
+        return total(self._distances(centers))
+
+    def _distances(self, centers: torch.Tensor) -> torch.Tensor:
+        """Squared distance of each row to its centre ``(row,)``."""
+        absolute = centers + self._rows.origin
+        out = torch.empty_like(self._rows.squared)
+        for start in range(0, len(out), BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            difference = self._rows.x[part] - absolute.index_select(0, self.labels[part])
+            out[part] = torch.linalg.vector_norm(difference, dim=1).square_()
+        return out

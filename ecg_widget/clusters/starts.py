@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ecg_widget.clusters.kmeans import kmeans, squared_distances
+from ecg_widget.clusters.kmeans import kmeans
+from ecg_widget.clusters.products import squared_distances
 
 DRAFT_ROWS = 4_096  # rows of the trial runs: enough to tell good starts from poor ones
 DRAFT_ITERATIONS = 20

@@ -12,7 +12,7 @@ from torch import nn
 
 from ecg_widget.activations import Activations
 from ecg_widget.clusters import TimeClusters, embed
-from ecg_widget.clusters.kmeans import BLOCK_ROWS, squared_distances
+from ecg_widget.clusters.products import BLOCK_ROWS, squared_distances
 from ecg_widget.networks import ECGNetwork
 
 __all__ = ["fit_centres", "on_one_grid", "pooled", "proportions", "randomised", "redraw", "sample_cells"]
