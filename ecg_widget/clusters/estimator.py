@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from ecg_widget.clusters.embedding import Interpolation, Normalization, channel_statistics, check_activations, embed
 from ecg_widget.clusters.kmeans import kmeans
-from ecg_widget.clusters.products import BLOCK_ROWS, squared_distances
+from ecg_widget.clusters.products import BLOCK_ROWS, squared_distances, two_nearest
+from ecg_widget.clusters.sketch import Rows
 from ecg_widget.clusters.starts import best_starts, neighbour_start
 
 Activations = Mapping[str, xr.DataArray] | xr.DataArray
@@ -24,6 +25,7 @@ DEFAULT_CLUSTERS = 10
 blocks of the shipped network, a forest on their shares retells .93 of its labels (PTB-XL) and they align 1.8 times as
 well as the raw signal (LUDB); ``ecg-widget evaluate`` prints both for any number."""
 
+LEAST_ODDS = -200.0  # log: below, a probability counts as nothing
 MEDIAN_ODDS = 9.0  # tau gives the median cell these odds between its two nearest clusters (METHOD, soft assignment)
 
 
@@ -161,11 +163,12 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(
                 f"init: expected (cluster, feature) with {x.sizes['feature']} features, got {np.shape(init)}"
             )
-        data = torch.as_tensor(rows, device=self.device)
+        cells = torch.as_tensor(rows, device=self.device)
         if init is None:
-            starts = best_starts(data, self.n_clusters, self.n_init, rng)
+            starts = best_starts(cells, self.n_clusters, self.n_init, rng)
         else:
-            starts = [neighbour_start(data, torch.as_tensor(np.asarray(init, np.float32)), self.n_clusters, rng)]
+            starts = [neighbour_start(cells, torch.as_tensor(np.asarray(init, np.float32)), self.n_clusters, rng)]
+        data = Rows(cells)
         runs = (kmeans(data, start, max_iter=self.max_iter, tol=self.tol) for start in starts)
         best = min(runs, key=lambda run: run.inertia)
         counts = torch.bincount(best.labels, minlength=self.n_clusters)
@@ -175,7 +178,7 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         share = (counts[order].double() / len(rows)).clamp(min=1 / (len(rows) + 1))
         self.log_prior_ = share.log().cpu().numpy()
         self.inertia_, self.n_iter_ = best.inertia, best.n_iter
-        self.tau_ = self._temperature(data, centers)
+        self.tau_ = _temperature(cells, centers)
         self.layers_ = list(x.attrs.get("layers", []))
         self.weights_ = [float(w) for w in x.attrs.get("weights", [])]
         self.strides_ = [float(s) for s in x.attrs.get("strides", [])]
@@ -206,20 +209,21 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             An embedding of another length than the fitted one, or of other layers.
         """
-        x, distances = self._distances(X)
-        q = self._soft(distances)
-        valid = torch.as_tensor(x["valid"].transpose("record", "cell").values, device=distances.device)
-        nearest = distances.topk(2, dim=2, largest=False)
-        d1, d2 = nearest.values.unbind(2)
-        cluster = torch.where(valid, nearest.indices[..., 0], -1)
-        hard = torch.nn.functional.one_hot(cluster.clamp(min=0), self.n_clusters) * valid[..., None]
-        total = valid.sum(1, keepdim=True)
-        proportion = hard.sum(1) / total  # 0 / 0 is NaN: a record without a valid cell has no proportions
-        entropy = torch.special.entr(q).sum(2) / np.log(self.n_clusters)
-        cells = {
-            "entropy": (entropy.clamp(0, 1), "normalised entropy of the soft assignment"),
-            "margin": (((d2 - d1) / d2.clamp(min=torch.finfo(d2.dtype).tiny)), "relative distance margin"),
-            "probability": (q.amax(2), "probability of the nearest cluster"),
+        x, rows = self._checked(X)
+        shape = (x.sizes["record"], x.sizes["cell"])
+        labels, *soft = (
+            torch.cat(part).view(shape) for part in zip(*map(self._assign, torch.split(rows, BLOCK_ROWS)), strict=True)
+        )
+        valid = torch.as_tensor(x["valid"].transpose("record", "cell").values, device=rows.device)
+        cluster = torch.where(valid, labels, -1)
+        record = torch.arange(len(valid), device=valid.device)[:, None] * (self.n_clusters + 1)
+        counts = torch.bincount((record + cluster + 1).flatten(), minlength=len(valid) * (self.n_clusters + 1))
+        hard = counts.view(len(valid), -1)[:, 1:]
+        proportion = hard / hard.sum(1, keepdim=True)  # 0 / 0 is NaN: a record without a valid cell has no proportions
+        texts = {
+            "entropy": "normalised entropy of the soft assignment",
+            "margin": "relative distance margin",
+            "probability": "probability of the nearest cluster",
         }
         out = xr.Dataset(
             {
@@ -227,10 +231,10 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
                 **{
                     name: (
                         ("record", "cell"),
-                        torch.where(valid, v, torch.nan).float().cpu().numpy(),
+                        torch.where(valid, values, torch.nan).cpu().numpy(),
                         {"units": "1", "long_name": text},
                     )
-                    for name, (v, text) in cells.items()
+                    for (name, text), values in zip(texts.items(), soft, strict=True)
                 },
                 "proportion": (("record", "cluster"), proportion.float().cpu().numpy(), {"units": "1"}),
             },
@@ -242,8 +246,11 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Activations) -> xr.DataArray:
         """Soft assignment ``(record, cell, cluster)`` float32; rows sum to 1, NaN where not valid."""
-        x, distances = self._distances(X)
-        q = self._soft(distances).float().cpu().numpy()
+        x, rows = self._checked(X)
+        parts = [
+            torch.softmax(self._odds(self._distances(part)), 0).float().T for part in torch.split(rows, BLOCK_ROWS)
+        ]
+        q = torch.cat(parts).view(x.sizes["record"], x.sizes["cell"], -1).cpu().numpy()
         valid = x["valid"].transpose("record", "cell")
         coords = {n: c.variable for n, c in x.coords.items() if "feature" not in c.dims}
         return xr.DataArray(q, dims=("record", "cell", "cluster"), coords=coords, name="q").where(valid)
@@ -277,19 +284,11 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             lottery = np.where(valid, rng.random_sample(valid.shape), np.inf)
             rank = lottery.argsort(1).argsort(1)
             valid = valid & (rank < quota)
-        return np.ascontiguousarray(x.values[valid], dtype=np.float32)
+        cells = x.values.reshape(-1, x.sizes["feature"]) if valid.all() else x.values[valid]
+        return np.require(cells, np.float32, ["C", "W"])  # torch refuses to share what may not be written
 
-    def _temperature(self, data: torch.Tensor, centers: torch.Tensor) -> float:
-        gaps = []
-        for start in range(0, len(data), BLOCK_ROWS):
-            d1, d2 = (
-                squared_distances(data[start : start + BLOCK_ROWS], centers).topk(2, largest=False).values.unbind(1)
-            )
-            gaps.append(d2 - d1)
-        median = float(torch.cat(gaps).double().quantile(0.5)) if len(data) < 2**24 else float(torch.cat(gaps).median())
-        return max(median / float(np.log(MEDIAN_ODDS)), float(np.finfo(np.float32).tiny))
-
-    def _distances(self, X: Activations) -> tuple[xr.DataArray, torch.Tensor]:
+    def _checked(self, X: Activations) -> tuple[xr.DataArray, torch.Tensor]:
+        """Embedding of the fitted layers, and its cells ``(row, feature)``, valid or not."""
         check_is_fitted(self)
         x = self._embedding(X)
         layers = list(x.attrs.get("layers", []))
@@ -304,15 +303,36 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
                 f"expected activations of the network that was fitted ({self.fingerprint_[:12]}), got those of another "
                 f"one ({fingerprint[:12]}); fit again, or set any_network=True if you mean it"
             )
-        centers = torch.as_tensor(self.cluster_centers_, device=self.device)
-        rows = torch.as_tensor(x.values.reshape(-1, x.sizes["feature"]), device=self.device)
-        blocks = [squared_distances(rows[i : i + BLOCK_ROWS], centers) for i in range(0, len(rows), BLOCK_ROWS)]
-        return x, torch.cat(blocks).reshape(x.sizes["record"], x.sizes["cell"], -1)
+        return x, torch.as_tensor(x.values.reshape(-1, x.sizes["feature"]), device=self.device)
 
-    def _soft(self, distances: torch.Tensor) -> torch.Tensor:
-        """Softmax_k(log prior_k - d_k / tau), shifted by the least distance so that a small tau cannot overflow."""
-        shifted = (distances - distances.amin(2, keepdim=True)).double() / self.tau_
-        return torch.softmax(torch.as_tensor(self.log_prior_, device=distances.device) - shifted, dim=2)
+    def _distances(self, rows: torch.Tensor) -> torch.Tensor:
+        """``(cluster, row)``."""
+        return squared_distances(rows, torch.as_tensor(self.cluster_centers_, device=self.device)).T
+
+    def _assign(self, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Nearest cluster, entropy, margin and largest probability of each row."""
+        distances = self._distances(rows)
+        odds = self._odds(distances)
+        weight = odds.exp()
+        whole = weight.sum(0)
+        entropy = (whole.log() - odds.mul_(weight).sum(0) / whole) / np.log(self.n_clusters)
+        nearest = distances.min(0)
+        second = distances.scatter_(0, nearest.indices[None], torch.inf).amin(0)
+        margin = (second - nearest.values) / second.clamp(min=torch.finfo(second.dtype).tiny)
+        return nearest.indices, entropy.clamp_(0, 1).float(), margin, (1 / whole).float()
+
+    def _odds(self, distances: torch.Tensor) -> torch.Tensor:
+        """Of each cluster, log prior_k - d_k / tau, less that of the most probable one ``(cluster, cell)`` float64."""
+        # The least distance first: a small tau cannot overflow then.
+        shifted = (distances - distances.amin(0)).double().div_(-self.tau_)
+        shifted += torch.as_tensor(self.log_prior_, device=distances.device)[:, None]
+        return shifted.sub_(shifted.amax(0)).clamp_(min=LEAST_ODDS)
+
+
+def _temperature(cells: torch.Tensor, centers: torch.Tensor) -> float:
+    _, first, second = two_nearest(cells, centers)
+    median = float(np.median((second.double() - first.double()).cpu().numpy()))
+    return max(median / float(np.log(MEDIAN_ODDS)), float(np.finfo(np.float32).tiny))
 
 
 def _positive_int(name: str, value: object, *, least: int) -> None:

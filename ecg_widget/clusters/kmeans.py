@@ -170,7 +170,7 @@ class _Assignment:
         """Compare some rows with all centres; the number that changed cluster."""
         offsets = self._rows.offsets(centers)
         changed = 0
-        for some in doubts.split(GATHERED_ROWS):
+        for some in torch.split(doubts, GATHERED_ROWS):
             size = tile_rows(len(some))
             tiles = max(-(-len(some) // size), LEAST_TILES)
             gathered = self._rows.x.new_empty(tiles * size, centers.shape[1])

@@ -1,9 +1,9 @@
 """Which rows may have another nearest centre than before: told from their projections on a few directions.
 
-For a row x = p + r and a centre c = s + t, with p and s in a subspace and r and t orthogonal to it, the product of x and
-c lies within |r| |t| of that of p and s. Means of many rows lie nearly in the subspace in which the rows vary most, so t
-is short, and products of 30 numbers in place of 256 prove for nearly every row that its centre is still the nearest.
-Only the others are compared with all centres. Nothing is approximate: what is not proved is computed.
+For a row x = p + r and a centre c = s + t, with p and s in a subspace and r and t orthogonal to it, the product of x
+and c lies within |r| |t| of that of p and s. Means of many rows lie nearly in the subspace in which the rows vary most,
+so t is short, and products of 30 numbers in place of 256 prove for nearly every row that its centre is still the
+nearest. Only the others are compared with all centres. Nothing is approximate: what is not proved is computed.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from ecg_widget.clusters.kmeans import kmeans
-from ecg_widget.clusters.products import squared_distances
+from ecg_widget.clusters.products import squared_distances, two_nearest
+from ecg_widget.clusters.sketch import Rows
 
 DRAFT_ROWS = 4_096  # rows of the trial runs: enough to tell good starts from poor ones
 DRAFT_ITERATIONS = 20
@@ -82,16 +83,17 @@ def best_starts(x: torch.Tensor, n_clusters: int, n_init: int, rng: np.random.Ra
     >>> starts[0].sort(0).values.flatten().round(decimals=2).tolist()
     [0.05, 5.05, 9.0]
     """
+    if n_init > 1 and len(x) > max(DRAFT_ROWS, n_clusters):
+        drawn = rng.permutation(len(x))[: max(DRAFT_ROWS, n_clusters)]
+        x = x[torch.as_tensor(np.sort(drawn), device=x.device)]
     mean = x.mean(0)
     x = x - mean  # distances of centred data lose fewer digits
     if n_init == 1:
         return [kmeans_plus_plus(x, n_clusters, rng) + mean]
-    if len(x) > max(DRAFT_ROWS, n_clusters):
-        drawn = rng.permutation(len(x))[: max(DRAFT_ROWS, n_clusters)]
-        x = x[torch.as_tensor(np.sort(drawn), device=x.device)]
+    rows = Rows(x)
     starts = (kmeans_plus_plus(x, n_clusters, rng) for _ in range(n_init))
     trials = sorted(
-        (kmeans(x, start, max_iter=DRAFT_ITERATIONS, tol=1e-4) for start in starts), key=lambda trial: trial.inertia
+        (kmeans(rows, start, max_iter=DRAFT_ITERATIONS, tol=1e-4) for start in starts), key=lambda trial: trial.inertia
     )
     finalists = trials[:1]
     for trial in trials[1:]:
@@ -132,11 +134,13 @@ def neighbour_start(
     >>> len(neighbour_start(x, torch.tensor([[0.1], [7.0]]), 3, np.random.RandomState(0)))
     3
     """
+    if len(centers) == n_clusters:
+        return centers.to(x)
     mean = x.mean(0)
     x, kept = x - mean, centers.to(x) - mean
     while len(kept) > n_clusters:
-        nearest = squared_distances(x, kept).topk(2, largest=False)
+        labels, first, second = two_nearest(x, kept)
         loss = torch.zeros(len(kept), dtype=torch.float64, device=x.device)
-        loss.index_add_(0, nearest.indices[:, 0], (nearest.values[:, 1] - nearest.values[:, 0]).double())
+        loss.index_add_(0, labels, (second - first).double())
         kept = torch.cat([kept[: loss.argmin()], kept[loss.argmin() + 1 :]])
     return kmeans_plus_plus(x, n_clusters, rng, first=kept) + mean

@@ -12,7 +12,7 @@ from torch import nn
 
 from ecg_widget.activations import Activations
 from ecg_widget.clusters import TimeClusters, embed
-from ecg_widget.clusters.products import BLOCK_ROWS, squared_distances
+from ecg_widget.clusters.products import two_nearest
 from ecg_widget.networks import ECGNetwork
 
 __all__ = ["fit_centres", "on_one_grid", "pooled", "proportions", "randomised", "redraw", "sample_cells"]
@@ -156,8 +156,7 @@ def _statistics(fit: Arrays, layers: dict[str, xr.DataArray]) -> dict[str, tuple
 def _shares(x: xr.DataArray, centres: np.ndarray) -> np.ndarray:
     rows = torch.as_tensor(x.values.reshape(-1, x.sizes["feature"]))
     at = torch.as_tensor(centres)
-    nearest = [squared_distances(rows[i : i + BLOCK_ROWS], at).argmin(1) for i in range(0, len(rows), BLOCK_ROWS)]
-    cluster = torch.cat(nearest).reshape(x.sizes["record"], -1)
+    cluster = two_nearest(rows, at)[0].reshape(x.sizes["record"], -1)
     valid = torch.as_tensor(x["valid"].transpose("record", "cell").values)
     counts = (nn.functional.one_hot(cluster, len(centres)) * valid[..., None]).sum(1)
     return (counts / valid.sum(1, keepdim=True).clamp(min=1)).numpy()
