@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 from ecg_widget.activations import Activations
-from ecg_widget.clusters.kmeans import assign
+from ecg_widget.clusters.products import two_nearest
 from ecg_widget.explanation import contributions
 from ecg_widget.fits import Fit
 from ecg_widget.networks import ECGNetwork
@@ -166,7 +166,7 @@ def density(x: xr.DataArray, fit: Fit, pieces: Sequence[Piece], windows: Windows
     """
     valid = x["valid"].transpose("record", "cell").values
     rows = torch.as_tensor(x.values[valid], device=fit.clusters.device)
-    label = assign(rows, torch.as_tensor(fit.clusters.cluster_centers_, device=rows.device))[0].cpu().numpy()
+    label = two_nearest(rows, torch.as_tensor(fit.clusters.cluster_centers_, device=rows.device))[0].cpu().numpy()
     if x.sizes["record"] > 1 or windows.count == 1:
         number = np.array([piece.window for piece in pieces])[np.nonzero(valid)[0]]
         drawn = np.array([piece.window for piece in pieces])
