@@ -254,7 +254,7 @@ class Explorer:
         t0, t1 = self.windows.span(span) or (0.0, 0.0)
         with self._lock:
             stop_if_interrupted()
-            draft = draft and n_clusters not in self._fits_of(names)
+            draft = draft and not (("fits", names) in self._cache and n_clusters in self._fits_of(names))
             key = ("draft" if draft else "result", row, names, int(n_clusters), t0, t1)
             return self._cache.get(key, lambda: self._result(row, names, n_clusters, (t0, t1), draft=draft))
 

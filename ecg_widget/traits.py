@@ -12,14 +12,30 @@ from ecg_widget.wire import encode
 
 
 class Ready:
-    """Results of one record and choice of layers for many numbers of clusters, as they travel to the page."""
+    """Results for many numbers of clusters, as they travel to the page.
 
-    def __init__(self, results: Mapping[int, xr.Dataset]) -> None:
+    Parameters
+    ----------
+    choice
+        What they have in common: record, layers, span.
+    results
+        By number of clusters.
+    """
+
+    def __init__(self, choice: tuple[Any, ...], results: Mapping[int, xr.Dataset]) -> None:
+        self.choice = choice
         self.results = dict(results)
 
     def holds(self, result: xr.Dataset | None) -> bool:
         """Whether the page has this very result."""
         return result is not None and self.results.get(result.attrs["n_clusters"]) is result
+
+    def joined(self, more: Ready) -> Ready:
+        """These and further ones of the same choice; itself if nothing is new."""
+        if more.choice != self.choice:
+            return more
+        new = any(not self.holds(result) for result in more.results.values())
+        return Ready(self.choice, {**self.results, **more.results}) if new else self
 
     def encoded(self) -> dict[str, Any]:
         """By number of clusters, as JSON has it: text."""

@@ -249,7 +249,8 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         with self._moving:
             if choice != self._choice:
                 return
-            self.ready = Ready(results)
+            found = Ready(choice, results)
+            self.ready = found if self.ready is None else self.ready.joined(found)
             if self._shown is not None and self._shown.attrs["draft"] and self.n_clusters in results:
                 self.result = results[self.n_clusters]
 

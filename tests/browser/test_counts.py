@@ -47,8 +47,7 @@ Explorer._result = counting
 """
 FORGET = """
 w.explorer.ahead.interrupt()
-w.explorer._results.clear()
-w.explorer._fits.clear()
+w.explorer._cache.clear()
 """
 
 
@@ -133,7 +132,7 @@ def test_drag_over_clusters_that_are_ready(live):
     assert size(live) == 0
     assert len(live.comm_sent()) <= 60
     counted = live.python("counted")
-    assert (counted["awaited"], counted["ahead"]) == (0, 0)
+    assert counted["awaited"] == 0  # the layers beside may be computed ahead for the number that is shown now
     assert live.python("w.n_clusters") == 13
 
 

@@ -249,7 +249,7 @@ def test_cluster_drag_ends_at_the_last_value(live):
     live.wait_for_status("^13 clusters")
     counted = live.python("counted")
     assert counted["most"] == 1
-    assert counted["total"] <= 19  # each number of clusters at most once
+    assert counted["total"] <= 2 * 19  # of each number of clusters at most a draft and the exact result
     assert live.python("w.n_clusters") == 13
     assert len([m for m in live.comm_sent() if "n_clusters" in m["state"]]) <= 60
     agree(live)
