@@ -15,36 +15,32 @@ export function fontOf(mm: number, scene: Scene, size: number, weight: number, l
 /** What of the grid a scene shows; two scenes of one key share it. */
 export function gridKey(mm: number, { layout, theme }: Scene): string {
   const moving = layout.speed === SPEED ? "" : layout.window[0];
-  return [mm, layout.width, layout.gridHeight, layout.speed, theme.paper, moving].join();
+  return [mm, layout.widest, layout.gridHeight, layout.speed, theme.paper, moving].join();
 }
 
 export function drawGrid(c: CanvasRenderingContext2D, mm: number, { layout, theme }: Scene): void {
-  const width = Math.round(layout.width * mm);
+  const width = Math.round(layout.widest * mm);
   const height = Math.round(layout.gridHeight * mm);
   const thin = Math.max(1, Math.round(0.1 * mm));
-  const across = (step: number, skip: number) => {
-    for (let y = 0; y <= layout.gridHeight; y += step) {
-      if (!skip || y % skip) {
-        c.fillRect(0, Math.round(y * mm), width, thin);
-      }
-    }
-  };
   if (layout.speed === SPEED) {
-    for (const [step, skip, colour] of [
-      [SMALL, LARGE, theme.small],
-      [LARGE, 0, theme.large],
+    // A large square is a whole number of pixels: all of them are one.
+    const tile = document.createElement("canvas");
+    const side = Math.round(LARGE * mm);
+    tile.width = side;
+    tile.height = side;
+    const t = tile.getContext("2d")!;
+    for (const [step, colour] of [
+      [SMALL, theme.small],
+      [LARGE, theme.large],
     ] as const) {
-      if (step * mm < CLOSE) {
-        continue;
+      t.fillStyle = colour;
+      for (let at = step === SMALL ? SMALL : 0; at < LARGE && step * mm >= CLOSE; at += step) {
+        t.fillRect(Math.round(at * mm), 0, thin, side);
+        t.fillRect(0, Math.round(at * mm), side, thin);
       }
-      c.fillStyle = colour;
-      for (let x = 0; x <= layout.width; x += step) {
-        if (!skip || x % skip) {
-          c.fillRect(Math.round(x * mm), 0, thin, height);
-        }
-      }
-      across(step, skip);
     }
+    c.fillStyle = c.createPattern(tile, "repeat") ?? theme.small;
+    c.fillRect(0, 0, width, height);
     return;
   }
   // Slower than 25 mm/s the squares would be times that nobody counts in: the lines stand at round times instead.
@@ -66,7 +62,9 @@ export function drawGrid(c: CanvasRenderingContext2D, mm: number, { layout, them
     }
   }
   c.fillStyle = theme.large;
-  across(LARGE, 0);
+  for (let y = 0; y <= layout.gridHeight; y += LARGE) {
+    c.fillRect(0, Math.round(y * mm), width, thin);
+  }
 }
 
 /** Over the traces. `covered` is the stretch of time that there is a signal for. */

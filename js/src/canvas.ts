@@ -2,13 +2,14 @@
 // cell under the pointer repaints the stretches that look otherwise than before, and nothing else.
 import { drawGrid, drawText, gridKey } from "./backdrop.ts";
 import { columnColours, drawBands, drawCell, edge } from "./bands.ts";
+import { Changes } from "./changes.ts";
 import { hatch } from "./hatch.ts";
 import { Ink, pixelOf } from "./ink.ts";
 import { type Area, type Layout, toX } from "./layout.ts";
 import { GAIN, LARGE, type Theme } from "./paper.ts";
 import type { Recording } from "./recording.ts";
 import type { Segmentation } from "./segmentation.ts";
-import { changedStretches, findRuns, MASKED, Runs } from "./segments.ts";
+import { findRuns, MASKED, Runs } from "./segments.ts";
 import { Strips } from "./strips.ts";
 import { Polyline, trace } from "./trace.ts";
 
@@ -35,9 +36,6 @@ export interface Overlay {
   readonly cluster: number;
 }
 
-/** Share of the canvas above which one repaint of all is less than many of parts. */
-const MOST = 0.6;
-
 export class Painter {
   readonly #canvas: HTMLCanvasElement;
   readonly #context: CanvasRenderingContext2D;
@@ -47,7 +45,7 @@ export class Painter {
   readonly #line = new Polyline();
   readonly #strips = new Strips();
   readonly #patterns = new Map<string, CanvasPattern | string>();
-  #ink = new Ink(0, 0);
+  readonly #ink = new Ink();
   #columns = new Uint32Array(0);
   #gridKey = "";
   #scene: Scene | null = null;
@@ -60,27 +58,42 @@ export class Painter {
   #last: Overlay | null = null;
   #runs = new Runs();
   #before = new Runs();
-  readonly #stretches: number[] = [];
-  readonly #rects: number[] = [];
+  readonly #changes = new Changes();
 
   constructor(canvas: HTMLCanvasElement) {
     this.#canvas = canvas;
     this.#context = canvas.getContext("2d", { alpha: false })!;
   }
 
-  /** Draws what stands still: grid and traces. */
+  /** Draws what stands still, grid and traces, unless that is as it was but for the paper's margin. */
   setScene(scene: Scene): void {
     const mm = scene.scale * scene.devicePixelRatio;
     const { layout, recording } = scene;
-    if (mm !== this.#mm || scene.theme !== this.#scene?.theme) {
+    const before = this.#scene;
+    if (mm !== this.#mm || scene.theme !== before?.theme) {
       this.#patterns.clear();
     }
     this.#scene = scene;
     this.#mm = mm;
     this.#areas = [...layout.blocks.flatMap((block) => block.areas), layout.entropyStrip];
     this.#fresh = true;
+    const [width, height] = [Math.round(layout.width * mm), Math.round(layout.height * mm)];
+    const still =
+      before?.recording === recording &&
+      before.theme === scene.theme &&
+      before.font === scene.font &&
+      before.layout.key === layout.key &&
+      before.scale * before.devicePixelRatio === mm &&
+      this.#traces.width >= width &&
+      this.#traces.height === height;
+    this.#fit(this.#canvas, width, height);
+    this.#canvas.style.width = `${width / scene.devicePixelRatio}px`;
+    this.#canvas.style.height = `${height / scene.devicePixelRatio}px`;
+    if (still) {
+      return;
+    }
     this.#unwashed = true;
-    this.#resize(Math.round(layout.width * mm), Math.round(layout.height * mm), scene.devicePixelRatio);
+    this.#resize(Math.round(layout.widest * mm), height);
     const key = gridKey(mm, scene);
     if (key !== this.#gridKey) {
       this.#gridKey = key;
@@ -112,18 +125,21 @@ export class Painter {
     drawText(c, mm, scene, [recording.start, recording.end]);
   }
 
-  #resize(width: number, height: number, ratio: number): void {
-    if (this.#canvas.width !== width || this.#canvas.height !== height) {
-      for (const canvas of [this.#canvas, this.#grid, this.#traces]) {
-        canvas.width = width;
-        canvas.height = height;
-      }
-      this.#ink = new Ink(width, height);
+  #resize(width: number, height: number): void {
+    if (this.#traces.width !== width || this.#traces.height !== height) {
+      this.#fit(this.#grid, width, height);
+      this.#fit(this.#traces, width, height);
+      this.#ink.resize(width, height);
       this.#columns = new Uint32Array(width + 1);
       this.#gridKey = "";
     }
-    this.#canvas.style.width = `${width / ratio}px`;
-    this.#canvas.style.height = `${height / ratio}px`;
+  }
+
+  #fit(canvas: HTMLCanvasElement, width: number, height: number): void {
+    if (canvas.width !== width || canvas.height !== height) {
+      canvas.width = width;
+      canvas.height = height;
+    }
   }
 
   paint(overlay: Overlay | null): void {
@@ -142,26 +158,22 @@ export class Painter {
       last.cluster === overlay.cluster;
     [this.#before, this.#runs] = [this.#runs, this.#before];
     this.#findRuns(overlay);
-    this.#rects.length = 0;
+    const { width, height } = this.#canvas;
+    this.#changes.clear(width, height);
     if (same) {
-      this.#collect(last, overlay);
+      this.#changes.collect(scene.layout, this.#areas, this.#mm, last, overlay, this.#before, this.#runs);
     }
     this.#last = overlay;
     this.#fresh = false;
-    const { width, height } = this.#canvas;
-    let area = 0;
-    for (let i = 0; i < this.#rects.length; i += 4) {
-      area += this.#rects[i + 2]! * this.#rects[i + 3]!;
-    }
-    if (!same || area > MOST * width * height) {
-      this.#rects.length = 0;
-      this.#rects.push(0, 0, width, height);
+    if (!same) {
+      this.#changes.all();
     }
     if (overlay?.colouring === "trace") {
       this.#colourTraces(scene, overlay);
     }
-    for (let i = 0; i < this.#rects.length; i += 4) {
-      this.#paintRect(scene, overlay, this.#rects[i]!, this.#rects[i + 1]!, this.#rects[i + 2]!, this.#rects[i + 3]!);
+    const { rects } = this.#changes;
+    for (let i = 0; i < rects.length; i += 4) {
+      this.#paintRect(scene, overlay, rects[i]!, rects[i + 1]!, rects[i + 2]!, rects[i + 3]!);
     }
   }
 
@@ -177,63 +189,6 @@ export class Painter {
     const from = Math.max(0, firstAbove(borders, t0) - 1);
     const to = Math.min(n, firstAbove(borders, t1));
     findRuns(segmentation, threshold, from, to, this.#runs);
-  }
-
-  /** Rectangles that look otherwise than before. */
-  #collect(before: Overlay, now: Overlay): void {
-    const mm = this.#mm;
-    const { layout } = this.#scene!;
-    if (before.threshold !== now.threshold && !layout.density) {
-      const n = changedStretches(this.#before, this.#runs, this.#stretches);
-      for (const area of [...this.#areas.slice(0, -1), layout.clusterStrip]) {
-        for (let i = 0; i < n; i++) {
-          const from = now.borders[this.#stretches[2 * i]!]!;
-          const to = now.borders[this.#stretches[2 * i + 1]! + 1]!;
-          if (from < area.t1 && to > area.t0) {
-            // Colours along a trace go wherever it goes, beyond the area's upper edge as well.
-            const top = area.y <= LARGE ? 0 : area.y;
-            const left = edge(area, mm, from);
-            this.#push(left, top * mm, edge(area, mm, to), (area.y + area.height) * mm);
-          }
-        }
-      }
-      const { x, y, height, t0, t1, speed } = layout.entropyStrip;
-      this.#push(x * mm - 1, y * mm - 2, (x + (t1 - t0) * speed) * mm + 1, (y + height) * mm + 2);
-    }
-    if (before.cell !== now.cell) {
-      this.#pushCell(before);
-      this.#pushCell(now);
-    }
-  }
-
-  #push(left: number, top: number, right: number, bottom: number): void {
-    const x = Math.max(0, Math.floor(left));
-    const y = Math.max(0, Math.floor(top));
-    const w = Math.min(this.#canvas.width, Math.ceil(right)) - x;
-    const h = Math.min(this.#canvas.height, Math.ceil(bottom)) - y;
-    if (w > 0 && h > 0) {
-      this.#rects.push(x, y, w, h);
-    }
-  }
-
-  #pushCell({ cell, borders, segmentation }: Overlay): void {
-    if (cell < 0 || cell >= segmentation.centre.length) {
-      return;
-    }
-    const mm = this.#mm;
-    const pad = Math.ceil(0.35 * mm) + 2;
-    const centre = segmentation.centre[cell]!;
-    const half = segmentation.width[cell]! / 2;
-    for (const area of this.#areas) {
-      if (borders[cell]! < area.t1 && borders[cell + 1]! > area.t0) {
-        const [left, right] = [edge(area, mm, borders[cell]!), edge(area, mm, borders[cell + 1]!)];
-        this.#push(left - pad, area.y * mm - pad, right + pad, (area.y + area.height) * mm + pad);
-      }
-      if (area.y <= LARGE + 1 && centre - half < area.t1 && centre + half > area.t0) {
-        const [left, right] = [edge(area, mm, centre - half), edge(area, mm, centre + half)];
-        this.#push(left - pad, mm, right + pad, 4.2 * mm + pad);
-      }
-    }
   }
 
   #paintRect(scene: Scene, overlay: Overlay | null, x: number, y: number, w: number, h: number): void {
@@ -256,8 +211,7 @@ export class Painter {
         }
       }
     }
-    const gridHeight = Math.min(h, this.#grid.height - y);
-    c.drawImage(this.#grid, x, y, w, gridHeight, x, y, w, gridHeight);
+    c.drawImage(this.#grid, x, y, w, h, x, y, w, h);
     if (overlay) {
       if (overlay.colouring === "trace") {
         c.drawImage(this.#wash, x, y, w, h, x, y, w, h);
@@ -276,14 +230,14 @@ export class Painter {
   /** A wide coloured line under the thin one: the colour reads on any paper, the trace stays exact. */
   #colourTraces(scene: Scene, overlay: Overlay): void {
     const mm = this.#mm;
-    const { width, height } = this.#canvas;
+    const { width, height } = this.#traces;
     if (this.#wash.width !== width || this.#wash.height !== height) {
       this.#wash.width = width;
       this.#wash.height = height;
       this.#unwashed = true;
     }
     const c = this.#wash.getContext("2d")!;
-    const rects = this.#unwashed ? [0, 0, width, height] : this.#rects;
+    const rects = this.#unwashed ? [0, 0, width, height] : this.#changes.rects;
     if (this.#unwashed) {
       this.#ink.clear();
       this.#ink.wash(this.#line, Math.max(1.5 * scene.devicePixelRatio, 0.55 * mm), pixelOf(scene.theme.muted));
@@ -326,7 +280,7 @@ export class Painter {
       canvas.width = 0;
       canvas.height = 0;
     }
-    this.#ink = new Ink(0, 0);
+    this.#ink.resize(0, 0);
     this.#patterns.clear();
     this.#scene = null;
     this.#last = null;

@@ -9,18 +9,29 @@ export function pixelOf(colour: string): number {
 }
 
 export class Ink {
-  readonly width: number;
-  readonly height: number;
+  width = 0;
+  height = 0;
   /** Alpha, blue, green, red from the highest byte down: the order of an ImageData on every common machine. */
-  readonly pixels: Uint32Array;
+  pixels = new Uint32Array(0);
+  #memory = new ArrayBuffer(0);
   #image: ImageData | null = null;
   #low = new Float32Array(0);
   #high = new Float32Array(0);
 
-  constructor(width: number, height: number) {
+  constructor(width = 0, height = 0) {
+    this.resize(width, height);
+  }
+
+  /** Another size in the same memory, where it fits: drawing a window's edge along asks for one a frame. */
+  resize(width: number, height: number): void {
+    const bytes = 4 * width * height;
+    if (bytes > this.#memory.byteLength || 4 * bytes < this.#memory.byteLength) {
+      this.#memory = new ArrayBuffer(Math.ceil(1.1 * width * height) * 4);
+    }
     this.width = width;
     this.height = height;
-    this.pixels = new Uint32Array(width * height);
+    this.pixels = new Uint32Array(this.#memory, 0, width * height);
+    this.#image = null;
   }
 
   clear(): void {
@@ -184,7 +195,11 @@ export class Ink {
 
   /** Copies a rectangle to a canvas, in place of what was there. */
   put(context: CanvasRenderingContext2D, x = 0, y = 0, width = this.width, height = this.height): void {
-    this.#image ??= new ImageData(new Uint8ClampedArray(this.pixels.buffer as ArrayBuffer), this.width, this.height);
+    this.#image ??= new ImageData(
+      new Uint8ClampedArray(this.#memory, 0, 4 * this.pixels.length),
+      this.width,
+      this.height,
+    );
     context.putImageData(this.#image, 0, 0, x, y, width, height);
   }
 }

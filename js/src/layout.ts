@@ -43,6 +43,10 @@ export interface Label {
 
 export interface Layout {
   readonly width: number;
+  /** The paper may be this wide, where a screen has room left over. */
+  readonly widest: number;
+  /** Layouts of one recording and one key show the same, but for the width of their margin. */
+  readonly key: string;
   readonly height: number;
   /** The grid covers 0..width and 0..gridHeight. */
   readonly gridHeight: number;
@@ -207,6 +211,8 @@ export function arrange(
   const traces = blocks.flatMap((block) => block.traces);
   return {
     width: LEFT + inner + RIGHT,
+    widest: LEFT + inner + RIGHT + 3 * LARGE,
+    key: [kind, t0, t1, speed].join(),
     height: entropyStrip.y + entropyStrip.height + 5.5,
     gridHeight,
     blocks,

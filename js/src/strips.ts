@@ -11,6 +11,7 @@ const NO_DATA = "no data";
 
 export class Strips {
   readonly #widths = new Map<string, number>();
+  readonly #letters = new Map<string, string>();
   #font = "";
 
   /** Between the columns `left` and `right` (exclusive). */
@@ -54,6 +55,15 @@ export class Strips {
     return width;
   }
 
+  #letterOn(colour: string): string {
+    let on = this.#letters.get(colour);
+    if (on === undefined) {
+      on = textOn(colour);
+      this.#letters.set(colour, on);
+    }
+    return on;
+  }
+
   #drawClusters(
     c: CanvasRenderingContext2D,
     mm: number,
@@ -85,7 +95,7 @@ export class Strips {
         c.fillRect(x, y, w, h);
         const text = letter(overlay.segmentation, look);
         if (w > this.#width(c, text) + 2 * scene.devicePixelRatio) {
-          c.fillStyle = textOn(colour);
+          c.fillStyle = this.#letterOn(colour);
           c.fillText(text, x + w / 2, y + h / 2 + 0.15 * mm);
         }
         c.globalAlpha = 1;

@@ -9,7 +9,7 @@ import { clusterColours } from "./palette.ts";
 import { ContributionPanel } from "./panels/contribution.ts";
 import { MapPanel } from "./panels/map.ts";
 import { OverviewBar } from "./panels/overview.ts";
-import { DARK, fitScale, footer, LARGE, LIGHT, type Theme } from "./paper.ts";
+import { DARK, fitScale, footer, LIGHT, type Theme } from "./paper.ts";
 import type { Recording } from "./recording.ts";
 import { rulingText } from "./ruler.ts";
 import type { Segmentation } from "./segmentation.ts";
@@ -240,7 +240,7 @@ export class View {
     this.#layout = layout;
     this.#scale = fitScale(layout.width, this.#width, devicePixelRatio);
     // What the rounding of the scale leaves over becomes margin, so that the paper ends where the page does.
-    const width = Math.min(this.#width / this.#scale, layout.width + 3 * LARGE);
+    const width = Math.min(this.#width / this.#scale, layout.widest);
     this.#painter.setScene({
       layout: { ...layout, width: Math.max(width, layout.width) },
       recording,

@@ -1,11 +1,13 @@
 // One point a cell: the record's embedding on its two main axes.
 import type { Overlay } from "../canvas.ts";
-import { element } from "../element.ts";
+import { element, setText } from "../element.ts";
 import { textOn } from "../palette.ts";
 import type { Theme } from "../paper.ts";
 import { letter } from "../segmentation.ts";
 import { lookOf, MASKED, UNCERTAIN } from "../segments.ts";
 
+/** So many cells at most are drawn: more hide one another, and cost as much as the picture of the trace. */
+const MOST = 1500;
 /** CSS px */
 const MARGIN = { left: 22, right: 8, top: 8, bottom: 22 };
 const HEIGHT = 236;
@@ -15,6 +17,7 @@ export class MapPanel {
   readonly element: HTMLElement;
   readonly #canvas = element("canvas", { "data-ecg": "map", role: "img" });
   readonly #context = this.#canvas.getContext("2d")!;
+  readonly #title = element("h3", {}, "Map of cells");
   /** x, y of each cell in CSS px; NaN = not drawn */
   #points = new Float64Array(0);
   #looks = new Int16Array(0);
@@ -22,9 +25,10 @@ export class MapPanel {
   readonly #still = document.createElement("canvas");
   #drawn: readonly unknown[] = [];
   #ring = -1;
+  #copied = false;
 
   constructor(onHover: (cell: number) => void) {
-    this.element = element("section", { class: "panel map" }, element("h3", {}, "Map of cells"), this.#canvas);
+    this.element = element("section", { class: "panel map" }, this.#title, this.#canvas);
     this.#canvas.addEventListener("pointermove", (event) => onHover(this.#nearest(event.offsetX, event.offsetY)));
     this.#canvas.addEventListener("pointerleave", () => onHover(-1));
   }
@@ -49,26 +53,36 @@ export class MapPanel {
       this.#canvas.style.width = `${w / devicePixelRatio}px`;
       this.#canvas.style.height = `${h / devicePixelRatio}px`;
     }
+    const c = this.#context;
     if (moved) {
-      const still = this.#still.getContext("2d")!;
-      still.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
-      still.clearRect(0, 0, width, HEIGHT);
       if (overlay.segmentation !== this.#drawn[0] || w !== this.#drawn[4]) {
         this.#place(map, overlay, width);
       }
-      this.#drawAxes(still, overlay, theme, font, width);
-      this.#drawPath(still, theme);
-      this.#drawPoints(still, overlay, theme);
-      this.#drawLetters(still, overlay, theme, font);
+      this.#drawStill(c, overlay, theme, font, width);
       this.#drawn = wanted;
+      this.#copied = false;
+    } else {
+      // Another cell is pointed at: the rest is copied, from when the pointer first moves.
+      if (!this.#copied) {
+        this.#drawStill(this.#still.getContext("2d")!, overlay, theme, font, width);
+        this.#copied = true;
+      }
+      c.setTransform(1, 0, 0, 1, 0, 0);
+      c.clearRect(0, 0, w, h);
+      c.drawImage(this.#still, 0, 0);
+      c.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
     }
-    const c = this.#context;
-    c.setTransform(1, 0, 0, 1, 0, 0);
-    c.clearRect(0, 0, w, h);
-    c.drawImage(this.#still, 0, 0);
-    c.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
     this.#drawRing(c, overlay, theme);
     this.#ring = overlay.cell;
+  }
+
+  #drawStill(c: CanvasRenderingContext2D, overlay: Overlay, theme: Theme, font: string, width: number): void {
+    c.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+    c.clearRect(0, 0, width, HEIGHT);
+    this.#drawAxes(c, overlay, theme, font, width);
+    this.#drawPath(c, theme);
+    this.#drawPoints(c, overlay, theme);
+    this.#drawLetters(c, overlay, theme, font);
   }
 
   dispose(): void {
@@ -116,13 +130,18 @@ export class MapPanel {
     c.font = `11px ${font}`;
     c.textAlign = "center";
     c.textBaseline = "alphabetic";
+    const every = Math.ceil(overlay.segmentation.centre.length / MOST);
+    setText(this.#title, every > 1 ? `Map of cells (one in ${every})` : "Map of cells");
     c.fillText(name(0), MARGIN.left + w / 2, HEIGHT - 7);
     c.save();
     c.translate(13, MARGIN.top + h / 2);
     c.rotate(-Math.PI / 2);
     c.fillText(name(1), 0, 0);
     c.restore();
-    this.#canvas.setAttribute("aria-label", `Cells by ${name(0)} and ${name(1)}, coloured by cluster`);
+    const label = `Cells by ${name(0)} and ${name(1)}, coloured by cluster`;
+    if (this.#canvas.getAttribute("aria-label") !== label) {
+      this.#canvas.setAttribute("aria-label", label);
+    }
   }
 
   /** Cells in their order of time: a beat is a loop. */
@@ -132,7 +151,8 @@ export class MapPanel {
     c.lineWidth = 0.75;
     c.beginPath();
     let broken = true;
-    for (let i = 0; i < this.#points.length; i += 2) {
+    const step = Math.ceil(this.#points.length / 2 / MOST);
+    for (let i = 0; i < this.#points.length; i += 2 * step) {
       const x = this.#points[i]!;
       if (Number.isNaN(x)) {
         broken = true;
@@ -157,12 +177,13 @@ export class MapPanel {
       this.#looks[i] = lookOf(segmentation, i, threshold);
       present |= 1 << (this.#looks[i]! - MASKED);
     }
+    const step = Math.ceil(n / MOST);
     for (let look = UNCERTAIN; look < colours.length; look++) {
       if (!(present & (1 << (look - MASKED)))) {
         continue;
       }
       c.beginPath();
-      for (let i = 0; i < n; i++) {
+      for (let i = 0; i < n; i += step) {
         const faded = overlay.cluster >= 0 && overlay.cluster !== segmentation.cluster[i];
         if (this.#looks[i] === look && !Number.isNaN(this.#points[2 * i]) && !(faded && look === UNCERTAIN)) {
           c.moveTo(this.#points[2 * i]! + 2.6, this.#points[2 * i + 1]!);
