@@ -107,6 +107,12 @@ export function drawText(
     if (lead) {
       c.strokeStyle = theme.paper;
       c.lineWidth = 3 * scene.devicePixelRatio;
+      if (layout.slow) {
+        // Many beats side by side are a solid ground, on which an outline is not enough.
+        c.fillStyle = theme.paper;
+        c.fillRect(x - 0.5 * mm, y - 3.4 * mm, c.measureText(label.text).width + mm, 4.4 * mm);
+        c.fillStyle = theme.ink;
+      }
       c.strokeText(label.text, x, y);
       c.fillText(label.text, x, y);
       continue;

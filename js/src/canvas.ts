@@ -11,7 +11,7 @@ import type { Recording } from "./recording.ts";
 import type { Segmentation } from "./segmentation.ts";
 import { findRuns, MASKED, Runs } from "./segments.ts";
 import { Strips } from "./strips.ts";
-import { Polyline, trace } from "./trace.ts";
+import { isReadable, Polyline, trace } from "./trace.ts";
 
 export type Colouring = "bands" | "trace";
 
@@ -102,7 +102,8 @@ export class Painter {
       drawGrid(c, mm, scene);
     }
     this.#line.clear();
-    for (const block of layout.blocks) {
+    const readable = isReadable(recording, layout.speed * mm);
+    for (const block of readable ? layout.blocks : []) {
       for (const { lead, area, baseline, offset } of block.traces) {
         const signal = recording.signal[lead]!;
         const rate = recording.samplingRate;
@@ -119,10 +120,11 @@ export class Painter {
       }
     }
     this.#ink.clear();
-    this.#ink.stroke(this.#line, Math.max(1, 0.28 * mm), pixelOf(scene.theme.ink));
+    this.#ink.stroke(this.#line, Math.max(1, 0.28 * mm), pixelOf(layout.density ? scene.theme.muted : scene.theme.ink));
     const c = this.#traces.getContext("2d")!;
     this.#ink.put(c);
-    drawText(c, mm, scene, [recording.start, recording.end]);
+    const nothing = [layout.window[1], layout.window[1]] as const;
+    drawText(c, mm, scene, readable ? [recording.start, recording.end] : nothing);
   }
 
   #resize(width: number, height: number): void {

@@ -82,7 +82,8 @@ export function isEnough(span: readonly number[] | undefined, sight: Sight): boo
   const spare = margin(seconds) / 2;
   const covers = from <= Math.max(whole[0], start - spare) + 1e-6;
   const reaches = to >= Math.min(whole[1], start + seconds + spare) - 1e-6;
-  const fine = to - from <= (seconds <= CELLS ? SEGMENTS + GRID : COARSE * seconds);
+  // The kernel widens what is asked for to whole windows.
+  const fine = to - from <= (seconds <= CELLS ? SEGMENTS + 3 * GRID : COARSE * seconds);
   return covers && reaches && fine;
 }
 

@@ -43,7 +43,7 @@ export class Navigator {
     } else if (whole[0] !== this.sight.whole[0] || whole[1] !== this.sight.whole[1]) {
       this.sight = movedTo({ ...this.sight, whole }, this.sight.start);
     }
-    this.#ask();
+    this.#ask(false);
   }
 
   moveTo(start: number): void {
@@ -65,10 +65,9 @@ export class Navigator {
     if (!this.#long || from === undefined || to === undefined) {
       return;
     }
-    const { start, seconds } = this.sight;
-    const holds = from <= start + 1e-6 && to >= start + seconds - 1e-6;
+    // A view that asked back for its own place would be asked back by the other one, for ever: it goes along.
     const own = this.#asked.some(([a, b]) => from <= a + 1e-6 && to >= b - 1e-6);
-    if (!holds && !own) {
+    if (!own && !isEnough([from, to], this.sight)) {
       this.#asked.length = 0;
       this.sight = sightIn([from, to], this.sight);
       this.#onMove();
@@ -78,18 +77,18 @@ export class Navigator {
   #set(sight: Sight): void {
     if (sight.start !== this.sight.start || sight.seconds !== this.sight.seconds) {
       this.sight = sight;
-      this.#ask();
+      this.#ask(true);
       this.#onMove();
     }
   }
 
-  #ask(): void {
+  #ask(moved: boolean): void {
     if (!this.#long || isEnough(this.#state.get("span"), this.sight)) {
       return;
     }
     const span = wantedSpan(this.sight);
     const last = this.#asked.at(-1);
-    if (last && last[0] === span[0] && last[1] === span[1]) {
+    if (!moved && last && last[0] === span[0] && last[1] === span[1]) {
       return; // asked for; what the kernel makes of it is its to say
     }
     this.#asked.push(span);

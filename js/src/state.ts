@@ -72,6 +72,7 @@ export class State {
   #picture: Picture | null = null;
   readonly #unread = new Set<Read>(["waveform", "result", "overview"]);
   #composed = false;
+  #decoded = 0;
   readonly #unreadable = { waveform: "", result: "", overview: "", ready: "" };
   #unsaved = false;
   #saving = 0;
@@ -107,6 +108,11 @@ export class State {
   get error(): string {
     this.#read();
     return this.#model.get("error") || Object.values(this.#unreadable).find(Boolean) || "";
+  }
+
+  /** How often Python's data has been decoded: nothing is, while nobody looks. */
+  get decoded(): number {
+    return this.#decoded;
   }
 
   /** Whether the picture shows something else than the controls say. */
@@ -188,6 +194,7 @@ export class State {
 
   #decode(name: Read): void {
     const encoded = this.#model.get(name);
+    this.#decoded += 1;
     try {
       if (name === "waveform") {
         this.#recording = encoded ? readRecording(encoded) : null;

@@ -82,6 +82,32 @@ figure { margin: 0; min-width: 0; }
 figure canvas { display: block; border-radius: 2px; touch-action: pan-y; cursor: crosshair; }
 .scroll { overflow-x: auto; padding: 2px; margin: -2px; } /* room for the outline of focus */
 figure .field { padding-top: 6px; }
+canvas.long { cursor: grab; }
+canvas.moving { cursor: grabbing; }
+.overview { padding-top: 8px; }
+.bar-of-all { position: relative; display: block; height: 67px; }
+.bar-of-all canvas { display: block; width: 100%; border-radius: 2px; cursor: default; }
+.bar-of-all input {
+  position: absolute; inset: 0 0 auto 0; width: 100%; height: 52px; margin: 0; background: none;
+  appearance: none; -webkit-appearance: none; cursor: pointer;
+}
+.bar-of-all input::-webkit-slider-runnable-track { height: 52px; background: none; }
+.bar-of-all input::-moz-range-track { height: 52px; background: none; }
+.bar-of-all input::-webkit-slider-thumb {
+  -webkit-appearance: none; width: var(--handle, 10px); height: 52px; border: 2px solid var(--accent);
+  border-radius: 2px; background: color-mix(in srgb, var(--accent) 14%, transparent); cursor: grab;
+}
+.bar-of-all input::-moz-range-thumb {
+  box-sizing: border-box; width: var(--handle, 10px); height: 52px; border: 2px solid var(--accent);
+  border-radius: 2px; background: color-mix(in srgb, var(--accent) 14%, transparent); cursor: grab;
+}
+.zooms { display: flex; flex-wrap: wrap; gap: 4px; padding-top: 4px; }
+.zooms button {
+  min-width: 44px; height: 24px; padding: 0 8px; font: inherit; font-size: 12px; color: inherit; cursor: pointer;
+  background: var(--surface); border: 1px solid var(--field); border-radius: 2px;
+}
+.zooms button:hover { background: var(--hover); }
+.zooms button[aria-pressed="true"] { border-color: var(--accent); box-shadow: inset 0 0 0 1px var(--accent); font-weight: 600; }
 figcaption { padding-top: 1px; color: var(--muted); font-size: 11px; line-height: 1.45; }
 .empty { padding: 48px 0; text-align: center; color: var(--muted); }
 .panels { display: grid; gap: 12px 24px; grid-template-columns: minmax(0, 1fr); align-content: start; }

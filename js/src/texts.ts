@@ -10,6 +10,7 @@ const QUIET = 700;
 
 const HINT = "Point at the trace, or focus it and use the arrow keys, to read a cell";
 const HINT_LONG = `${HINT}; drag it or use the page keys to move`;
+const HINT_FAR = "Drag the paper or use the page keys to move; show 1 min or less to see cells";
 
 export interface Pointer {
   readonly time: number;
@@ -42,7 +43,7 @@ export class Texts {
     setText(this.progress, waiting ? state.get("progress") || "computing" : "");
     const long = state.overview !== null;
     const readout = readoutText(picture, cell, pointer, threshold, long);
-    setText(this.readout, readout || (long ? HINT_LONG : HINT));
+    setText(this.readout, readout || (!long ? HINT : cells ? HINT_LONG : HINT_FAR));
     this.readout.classList.toggle("hint", readout === "");
     this.#speak(readout || this.#facts.textContent || "");
   }

@@ -8,6 +8,17 @@ export interface Frame {
   readonly perUnit: number;
 }
 
+/** Device pixels that a least and a greatest value may be apart in time. */
+const COLUMN = 3;
+
+/** Drawn wider, the extremes of a stretch would look like waves of their own: a notch in every QRS. */
+export function isReadable(
+  { decimation, samplingRate }: { decimation: number; samplingRate: number },
+  pixelsPerSecond: number,
+): boolean {
+  return decimation === 1 || (2 * pixelsPerSecond) / samplingRate <= COLUMN;
+}
+
 /** Points of one or several lines, kept from frame to frame: x, y, x, y; a pair of NaN ends a line. */
 export class Polyline {
   xy = new Float32Array(4096);

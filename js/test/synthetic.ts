@@ -201,7 +201,7 @@ export function result(options: Options = {}): EncodedDataset {
   };
 }
 
-function array(
+export function array(
   dims: string[],
   shape: number[],
   dtype: string,
@@ -211,6 +211,6 @@ function array(
   return { dims, shape, dtype, attrs, data: new DataView(values.buffer, values.byteOffset, values.byteLength) };
 }
 
-function text(dim: string, data: string[]): EncodedVariable {
+export function text(dim: string, data: string[]): EncodedVariable {
   return { dims: [dim], shape: [data.length], dtype: "str", attrs: {}, data };
 }

@@ -34,7 +34,7 @@ export class MapPanel {
   }
 
   paint(overlay: Overlay | null, width: number, theme: Theme, font: string): void {
-    const map = overlay?.segmentation.map ?? null;
+    const map = overlay && overlay.segmentation.centre.length > 0 ? overlay.segmentation.map : null;
     this.element.hidden = map === null;
     if (!overlay || !map || width === 0) {
       return;

@@ -1,6 +1,8 @@
 // The widget beside a mock kernel: ?k=8&theme=dark&views=2&seconds=30&leads=II&gap=1&error=text&threshold=0.4
+// A long recording: ?hours=24&rate=250&leads=I,II,V1&delay=300&read=0.4
 
 import widget from "../../src/widget.ts";
+import { answerSpans, LongRecording } from "../long.ts";
 import { MockModel } from "../model.ts";
 import { type Options, result, waveform } from "../synthetic.ts";
 import { moves } from "./moves.ts"; // first: it counts frames
@@ -52,7 +54,7 @@ function compute(): void {
   });
 }
 let timer = 0;
-for (const name of ["n_clusters", "layers", "record"]) {
+for (const name of query.has("hours") ? [] : ["n_clusters", "layers", "record"]) {
   mock.on(`change:${name}`, () => {
     mock.receive({ progress: "clustering" });
     clearTimeout(timer);
@@ -61,7 +63,12 @@ for (const name of ["n_clusters", "layers", "record"]) {
 }
 
 const start = performance.now();
-if (!query.has("pending")) {
+const long = query.has("hours") ? new LongRecording({ ...options, hours: number("hours", 24), record: "00001" }) : null;
+const spans = long && answerSpans(mock, long, number("delay", 120));
+if (long && query.has("read")) {
+  mock.receive({ overview: long.overview(number("read", 1)) });
+}
+if (!long && !query.has("pending")) {
   compute();
 }
 const definition = widget();
@@ -72,4 +79,4 @@ for (let i = 0; i < number("views", 1); i++) {
   document.body.append(el);
   definition.render({ model: mock.model, el, host: undefined as never, experimental: undefined as never });
 }
-Object.assign(window, { mock, moves: moves(mock, options), started: performance.now() - start });
+Object.assign(window, { mock, spans, moves: moves(mock, options), started: performance.now() - start });
