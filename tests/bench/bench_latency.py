@@ -1,6 +1,6 @@
 """Latency from the user's hand to changed pixels, ours and the peers', side by side in one JupyterLab and Chromium.
 
-    python tests/bench/bench_latency.py [--only ours,ipympl] [--steps 20] [--json FILE]
+    python tests/bench/bench_latency.py [--only ours,network,ipympl] [--steps 20] [--json FILE]
 
 A step is an arrow key on the focused slider, sent through the browser; its time ends with the last frame in which the
 picture changes before it stands still for 250 ms ("first": the first such frame, which with some libraries shows half
@@ -17,15 +17,15 @@ from pathlib import Path
 
 import rows as table
 import scene
+from browser.lab import Lab, chromium_browser
 from live import Live, Steps, open_live
 from peers import HANDLE, PEERS
 from rows import Row, unmeasured
 
-from browser.lab import Lab, chromium_browser
-
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 NOISY = 0.3  # cores that other processes used meanwhile
 DOWN = {"threshold": -1}  # into the range where the cells' entropies lie: there, every step greys another cell
+MOVES = {"threshold": "threshold", "K, stored": "K that is ready"}
 SLIDERS = ("threshold", "K, stored", "K, fitted")
 PICTURE = 'canvas[data-ecg="waveform"]'
 COLD = (11, 14, 9, 6, 20, 2, 12, 8, 16, 4)  # jumps from 10 right after the cell has run: nothing is computed ahead
@@ -43,7 +43,9 @@ QUICK_SETUP = """import ecg_widget as ecg
 net, ds = ecg.load_network(), ecg.load_example()"""
 NETWORK_SHOW = """w = ecg.explore(net, ds)
 w"""
-IMPORTS = "import sys\nsys.path[:0] = [{folder!r}]\n"
+IMPORTS = (
+    f"import sys\nsys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]\n"  # this tree, wherever the kernel runs
+)
 
 
 def all_ready(live: Live, timeout_s: float = 120) -> None:
@@ -60,11 +62,13 @@ def all_ready(live: Live, timeout_s: float = 120) -> None:
 def ours(lab: Lab, browser, n: int) -> dict[str, dict]:
     """Sliders on the scene that the peers show."""
     found = {}
-    lab.write("ours.ipynb", IMPORTS.format(folder=str(HERE)) + OURS_SETUP, OURS_SHOW)
+    lab.write("ours.ipynb", IMPORTS + OURS_SETUP, OURS_SHOW)
     with open_live(browser, lab, "ours.ipynb", PICTURE) as live:
         live.notebook.run_all()
         live.notebook.wait_for_status("^10 clusters")
-        found["threshold, at once"] = live.keys('[data-ecg="threshold"]', n=min(n, 6), direction=-1).facts()  # kernel and page are busy
+        found["threshold, at once"] = live.keys(
+            '[data-ecg="threshold"]', n=min(n, 6), direction=-1
+        ).facts()  # kernel and page are busy
         all_ready(live)
         found["threshold"] = live.keys('[data-ecg="threshold"]', n=n, direction=-1).facts()
         found["K, stored"] = live.keys('[data-ecg="clusters"]', n=n).facts()
@@ -85,7 +89,7 @@ def network(lab: Lab, browser, n: int) -> dict[str, dict]:
     """Layers and the first picture, with the bundled network."""
     found = {}
     for name, setup in (("quick", QUICK_SETUP), ("network", NETWORK_SETUP)):
-        lab.write(f"{name}.ipynb", setup, NETWORK_SHOW)
+        lab.write(f"{name}.ipynb", IMPORTS + setup, NETWORK_SHOW)
         with open_live(browser, lab, f"{name}.ipynb", PICTURE) as live:
             live.notebook.run_all()
             live.notebook.wait_for_status("^10 clusters")
@@ -104,7 +108,9 @@ def network(lab: Lab, browser, n: int) -> dict[str, dict]:
 
 def peer(lab: Lab, browser, name: str, n: int) -> dict[str, dict]:
     subject = PEERS[name]
-    lab.write(f"{name}.ipynb", IMPORTS.format(folder=str(HERE)) + subject.setup, subject.show)
+    if missing := [p for p, version in table.versions(*subject.packages).items() if version is None]:
+        raise RuntimeError(f"not installed: {', '.join(missing)}; pip install -r tests/bench/requirements.txt")
+    lab.write(f"{name}.ipynb", IMPORTS + subject.setup, subject.show)
     found = {}
     with open_live(browser, lab, f"{name}.ipynb", subject.picture, subject.index) as live:
         live.notebook.run_cell(0)
@@ -128,19 +134,17 @@ def said(facts: dict) -> str:
     return text
 
 
-def compare(found: dict[str, dict]) -> list[Row]:
-    """Rows of the table: ours against the budgets and against the peers of this run."""
+def budgets(mine: dict[str, dict], net: dict[str, dict]) -> list[Row]:
+    """Ours against the budgets."""
     out = []
-    mine, net = found.get("ours", {}), found.get("network", {})
-    peers = {name: facts for name, facts in found.items() if name in PEERS and "error" not in facts}
 
     def row(name: str, facts: dict | None, key: str, unit: str, budget: str = "") -> None:
-        if not facts or not facts.get("n"):
-            out.append(unmeasured(name, unit, "not in this run" if not facts else "no step changed the picture", budget))
-        else:
+        if facts and facts.get("n"):
             out.append(Row(name, facts[key], unit, budget, said(facts) if unit == "ms" else ""))
+        else:
+            out.append(unmeasured(name, unit, "no step changed the picture" if facts else "not in this run", budget))
 
-    for slider, label in (("threshold", "threshold"), ("K, stored", "K that is ready")):
+    for slider, label in MOVES.items():
         row(f"{label}, median", mine.get(slider), "median", "ms", "<= 35")
         row(f"{label}, p95", mine.get(slider), "p95", "ms", "<= 50")
         row(f"{label}, from the kernel", mine.get(slider), "bytes", "bytes", "<= 0")
@@ -152,22 +156,32 @@ def compare(found: dict[str, dict]) -> list[Row]:
     row("cell to first picture, 64 x 313 x 256 stored", mine.get("cell"), "first_median", "ms", "<= 400")
     row("cell to first picture, quickstart", net.get("cell, quick"), "first_median", "ms", "<= 400")
     row("cell to first picture, 64 records and the network", net.get("cell, network"), "first_median", "ms", "<= 400")
+    return out
+
+
+def ratios(mine: dict[str, dict], peers: dict[str, dict]) -> list[Row]:
+    """Every peer, and how many times longer they take than ours."""
+    out = []
     for name, facts in peers.items():
         for slider in SLIDERS:
-            row(f"{PEERS[name].title}: {slider}", facts.get(slider), "median", "ms")
-    for name in PEERS:
-        if "error" in found.get(name, {}):
-            out.append(unmeasured(PEERS[name].title, "ms", found[name]["error"]))
-    for slider, label in (("threshold", "threshold"), ("K, stored", "K that is ready")):
-        theirs = [facts[slider]["median"] for facts in peers.values() if facts.get(slider, {}).get("n")]
-        own = mine.get(slider, {}).get("median")
+            step = facts.get(slider, {})
+            label = f"{PEERS[name].title}: {slider}"
+            if step.get("n"):
+                out.append(Row(label, step["median"], "ms", note=said(step)))
+            else:
+                out.append(unmeasured(label, "ms", facts.get("error", "no step changed the picture")))
+
+    def times(slider: str) -> list[float]:
+        return [facts[slider]["median"] for facts in peers.values() if facts.get(slider, {}).get("n")]
+
+    for slider, label in MOVES.items():
+        theirs, own = times(slider), mine.get(slider, {}).get("median")
         if own and theirs:
             out.append(Row(f"{label}: fastest peer / ours", min(theirs) / own, "x", ">= 5"))
             out.append(Row(f"{label}: median peer / ours", statistics.median(theirs) / own, "x", ">= 7"))
-    fits = [facts["K, fitted"]["median"] for facts in peers.values() if facts.get("K, fitted", {}).get("n")]
-    own = mine.get("K, fitted", {}).get("first_median")
-    if own and fits:
-        out.append(Row("cold K: best peer that fits again / ours", min(fits) / own, "x", ">= 5"))
+    theirs, own = times("K, fitted"), mine.get("K, fitted", {}).get("first_median")
+    if own and theirs:
+        out.append(Row("cold K: best peer that fits again / ours", min(theirs) / own, "x", ">= 5"))
     return out
 
 
@@ -195,14 +209,22 @@ def main() -> None:
                     measure = {"ours": ours, "network": network}.get(name)
                     try:
                         found[name] = measure(lab, browser, n) if measure else peer(lab, browser, name, n)
-                    except Exception as error:  # one widget that fails must not cost the others' figures
+                    except Exception as error:  # noqa: BLE001  one widget that fails must not cost the others' figures
                         traceback.print_exc()
                         found[name] = {"error": f"{type(error).__name__}: {str(error).splitlines()[0][:160]}"}
         finally:
             lab.close()
-    packages = {p for name in PEERS for p in PEERS[name].packages} | {"ecg-widget", "jupyterlab", "ipykernel", "scikit-learn", "torch"}
+    packages = {p for name in PEERS for p in PEERS[name].packages} | {
+        "ecg-widget",
+        "jupyterlab",
+        "ipykernel",
+        "scikit-learn",
+        "torch",
+    }
     known = table.versions(*sorted(packages)) | {"chromium": version}
-    table.finish(compare(found), options, measured=found, machine=table.machine(), versions=known)
+    rows = budgets(found.get("ours", {}), found.get("network", {}))
+    rows += ratios(found.get("ours", {}), {name: facts for name, facts in found.items() if name in PEERS})
+    table.finish(rows, options, measured=found, machine=table.machine(), versions=known)
 
 
 if __name__ == "__main__":

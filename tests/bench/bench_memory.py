@@ -10,21 +10,20 @@ from __future__ import annotations
 
 import shutil
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
 import psutil
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
-
 import rows as table
 from browser.lab import Lab, Notebook, chromium_browser, tab
 from rows import Row
 
+HERE = Path(__file__).resolve().parent
+
 QUICKSTART = HERE.parents[1] / "notebooks" / "quickstart.ipynb"
-SETUP = """import ecg_widget as ecg
+SETUP = f"""import sys
+sys.path.insert(0, {str(HERE.parents[1])!r})
+import ecg_widget as ecg
 net, ds = ecg.load_network(), ecg.simulate(8, seed=0)"""
 SHOW = """w = ecg.explore(net, ds)
 w"""
@@ -91,8 +90,19 @@ def quickstart(lab: Lab, browser) -> list[Row]:
         page_mb = memory.page_mb()
         notebook.shut_down()
     return [
-        Row("quickstart: kernel resident", max(at_once, held), "MB", "< 900", f"after the cells {at_once:.0f}, later {held:.0f}"),
-        Row("quickstart: page's heap, JupyterLab included", page_mb, "MB", note=f"kernel shared {peak.shared / MB:.0f} MB"),
+        Row(
+            "quickstart: kernel resident",
+            max(at_once, held),
+            "MB",
+            "< 900",
+            f"after the cells {at_once:.0f}, later {held:.0f}",
+        ),
+        Row(
+            "quickstart: page's heap, JupyterLab included",
+            page_mb,
+            "MB",
+            note=f"kernel shared {peak.shared / MB:.0f} MB",
+        ),
     ]
 
 
@@ -129,8 +139,20 @@ def growth(lab: Lab, browser, steps: int, runs: int) -> list[Row]:
             kernel.append(memory.kernel_mb())
             heap.append(memory.page_mb())
         out = [
-            Row(f"{steps} steps: growth of the kernel", kernel[2] - kernel[1], "MB", "< 5", f"before {kernel[1]:.0f} MB; the {steps} before them {kernel[1] - kernel[0]:+.1f}"),
-            Row(f"{steps} steps: growth of the page", heap[2] - heap[1], "MB", "< 5", f"before {heap[1]:.0f} MB; the {steps} before them {heap[1] - heap[0]:+.1f}"),
+            Row(
+                f"{steps} steps: growth of the kernel",
+                kernel[2] - kernel[1],
+                "MB",
+                "< 5",
+                f"before {kernel[1]:.0f} MB; the {steps} before them {kernel[1] - kernel[0]:+.1f}",
+            ),
+            Row(
+                f"{steps} steps: growth of the page",
+                heap[2] - heap[1],
+                "MB",
+                "< 5",
+                f"before {heap[1]:.0f} MB; the {steps} before them {heap[1] - heap[0]:+.1f}",
+            ),
         ]
         kernel, heap = [], []
         for _ in range(runs + 5):
@@ -143,7 +165,13 @@ def growth(lab: Lab, browser, steps: int, runs: int) -> list[Row]:
         out += [
             Row(f"{runs} runs of the cell: widgets alive", notebook.python(ALIVE), "instances", "<= 2"),
             Row(f"{runs} runs of the cell: growth of the kernel", last - warm, "MB", "< 5", f"before {warm:.0f} MB"),
-            Row(f"{runs} runs of the cell: growth of the page", page_last - page_warm, "MB", "< 5", f"before {page_warm:.0f} MB"),
+            Row(
+                f"{runs} runs of the cell: growth of the page",
+                page_last - page_warm,
+                "MB",
+                "< 5",
+                f"before {page_warm:.0f} MB",
+            ),
         ]
         if notebook.errors:
             raise RuntimeError(f"the page logged {notebook.errors[:3]}")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import statistics
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+import rows  # noqa: F401  (finds browser.lab)
 from browser.lab import Notebook, tab
 
-PROBE = Path(__file__).with_name("probe.js")
+PROBE = Path(__file__).resolve().with_name("probe.js")
 QUIET_MS = 250  # without a change: the picture stands still
 REST_MS = 30  # between two steps
 WARM = 2  # first steps of a slider, not counted
@@ -121,7 +118,9 @@ class Live:
 
     def jump(self, css: str, index: int, value: float, steps: Steps) -> dict:
         """Set a native slider to a value, as a click on its track does."""
-        return self.step(lambda: self.page.evaluate("(given) => window.probe.set(...given)", [css, index, value]), steps)
+        return self.step(
+            lambda: self.page.evaluate("(given) => window.probe.set(...given)", [css, index, value]), steps
+        )
 
 
 @contextmanager

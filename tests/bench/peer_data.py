@@ -11,10 +11,28 @@ STRIDE, RATE = 16, 500  # samples a cell; Hz
 GAP_MV = 1.6  # from lead to lead
 UNCERTAIN = 0.1  # share of cells that is grey at first, as ecg_widget has it
 GREY = "#c8c8c8"
-COLOURS = (
-    "#8040ff #ff3010 #9fcfdf #801000 #bf8f8f #006060 #009fbf #bfcf30 #607050 #5000cf "
-    "#af3010 #70508f #8f8f50 #8f80ff #208080 #bf9fff #504030 #ff9f80 #ef50af #701070"
-).split()
+COLOURS = [
+    "#8040ff",
+    "#ff3010",
+    "#9fcfdf",
+    "#801000",
+    "#bf8f8f",
+    "#006060",
+    "#009fbf",
+    "#bfcf30",
+    "#607050",
+    "#5000cf",
+    "#af3010",
+    "#70508f",
+    "#8f8f50",
+    "#8f80ff",
+    "#208080",
+    "#bf9fff",
+    "#504030",
+    "#ff9f80",
+    "#ef50af",
+    "#701070",
+]
 PENS = [GREY, *COLOURS]  # the first is for uncertain cells
 
 

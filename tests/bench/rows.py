@@ -7,9 +7,12 @@ import json
 import operator
 import os
 import platform
+import sys
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+
+sys.path[:0] = [str(folder) for folder in Path(__file__).resolve().parents[1:3]]  # browser.lab, and this tree
 
 _TESTS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq}
 
@@ -47,11 +50,15 @@ def table(rows: list[dict]) -> str:
         value = "-" if row["value"] is None else f"{row['value']:.4g}"
         lines.append((row["name"], value, row["unit"], row["budget"] or "", verdict[row["holds"]], row["note"] or ""))
     widths = [max(len(line[i]) for line in lines) for i in range(5)]
-    return "\n".join("  ".join([*(t.ljust(w) for t, w in zip(line, widths, strict=False)), line[5]]).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join([*(t.ljust(w) for t, w in zip(line, widths, strict=False)), line[5]]).rstrip() for line in lines
+    )
 
 
 def machine() -> dict:
-    cpu = next((line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor())
+    cpu = next(
+        (line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor()
+    )
     return {
         "cpu": cpu,
         "cores": len(os.sched_getaffinity(0)),

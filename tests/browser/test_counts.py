@@ -91,7 +91,9 @@ def size(notebook):
     """Bytes from the kernel that are neither such an echo nor the kernel's word on whether it is busy."""
     spoken = (b'"comm_msg"', b'"stream"', b'"execute_', b'"display_data"', b'"comm_open"')
     frames = [frame if isinstance(frame, bytes) else frame.encode() for frame in notebook.received]
-    return sum(len(f) for f in frames if any(s in f for s in spoken) and b'"echo_update"' not in f and b'"status"' not in f)
+    return sum(
+        len(f) for f in frames if any(s in f for s in spoken) and b'"echo_update"' not in f and b'"status"' not in f
+    )
 
 
 def settle(notebook):
@@ -165,7 +167,9 @@ def test_nothing_is_drawn_out_of_sight(live, where):
     if where == "another tab":
         live.page.evaluate("() => window.jupyterapp.commands.execute('launcher:create')")
     else:
-        live.page.locator(".jp-OutputArea-output", has_text="199").last.evaluate("e => e.scrollIntoView({block: 'end'})")
+        live.page.locator(".jp-OutputArea-output", has_text="199").last.evaluate(
+            "e => e.scrollIntoView({block: 'end'})"
+        )
     live.page.wait_for_timeout(300)  # until the observer has told
     drawn = draws(live)
     python = in_kernel(live) if where == "another tab" else live.python
