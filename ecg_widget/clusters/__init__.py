@@ -2,7 +2,7 @@
 
 from ecg_widget.clusters.embedding import embed
 from ecg_widget.clusters.estimator import DEFAULT_CLUSTERS, TimeClusters
-from ecg_widget.clusters.kmeans import KMeansResult, kmeans
+from ecg_widget.clusters.kmeans import KMeansResult, kmeans, kmeans_many
 from ecg_widget.clusters.matching import match_centers, match_clusters
 from ecg_widget.clusters.repeated import fit_each_record, sweep, vote
 from ecg_widget.clusters.starts import best_starts, kmeans_plus_plus, neighbour_start
@@ -17,6 +17,7 @@ __all__ = [
     "embed",
     "fit_each_record",
     "kmeans",
+    "kmeans_many",
     "kmeans_plus_plus",
     "match_centers",
     "match_clusters",

@@ -13,9 +13,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ecg_widget.clusters.embedding import Interpolation, Normalization, channel_statistics, check_activations, embed
-from ecg_widget.clusters.kmeans import kmeans
+from ecg_widget.clusters.kmeans import kmeans_many
 from ecg_widget.clusters.products import BLOCK_ROWS, squared_distances, two_nearest
-from ecg_widget.clusters.sketch import Rows
 from ecg_widget.clusters.starts import best_starts, neighbour_start
 
 Activations = Mapping[str, xr.DataArray] | xr.DataArray
@@ -168,8 +167,7 @@ class TimeClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             starts = best_starts(cells, self.n_clusters, self.n_init, rng)
         else:
             starts = [neighbour_start(cells, torch.as_tensor(np.asarray(init, np.float32)), self.n_clusters, rng)]
-        data = Rows(cells)
-        runs = (kmeans(data, start, max_iter=self.max_iter, tol=self.tol) for start in starts)
+        runs = kmeans_many(cells, starts, max_iter=self.max_iter, tol=self.tol)
         best = min(runs, key=lambda run: run.inertia)
         counts = torch.bincount(best.labels, minlength=self.n_clusters)
         order = torch.argsort(counts, descending=True, stable=True)

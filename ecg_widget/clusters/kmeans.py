@@ -2,65 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable
 from dataclasses import dataclass
-from threading import Event
 
 import torch
 
-from ecg_widget.clusters.products import BLOCK_ROWS, LEAST_TILES, products, sums, tile_rows, tiled, total
+from ecg_widget.clusters import device
+from ecg_widget.clusters.interruption import Interrupted, interruptible, nobody_waits, stop_if_interrupted
+from ecg_widget.clusters.moments import inertia, means, refilled, variance
+from ecg_widget.clusters.products import LEAST_TILES, products, sums, tile_rows, tiled, total
 from ecg_widget.clusters.sketch import Rows
+
+__all__ = [
+    "Interrupted",
+    "KMeansResult",
+    "interruptible",
+    "kmeans",
+    "kmeans_many",
+    "nobody_waits",
+    "stop_if_interrupted",
+]
 
 GATHERED_ROWS = 4_096  # compared with all centres at once
 MOST_DOUBTS = 0.5  # share of rows that a sketch leaves unproved, above which it costs more than it saves
 FEW_ITERATIONS = 5  # for which no sketch is made
-CANCELLED = 1e-2  # share of the squared distances to the mean, below which their difference would lose digits
-
-
-class Interrupted(Exception):  # noqa: N818  (nothing went wrong)
-    """A computation was ended because nobody waits for it any more."""
-
-
-_stop: ContextVar[Event | None] = ContextVar("stop", default=None)
-
-
-@contextmanager
-def interruptible(stop: Event) -> Iterator[None]:
-    """Let an event end every `kmeans` of this thread between two iterations, with `Interrupted`.
-
-    Parameters
-    ----------
-    stop
-        Set by another thread.
-
-    Examples
-    --------
-    >>> stop = Event()
-    >>> stop.set()
-    >>> with interruptible(stop):
-    ...     kmeans(torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0]]))
-    Traceback (most recent call last):
-    ...
-    ecg_widget.clusters.kmeans.Interrupted
-    """
-    token = _stop.set(stop)
-    try:
-        yield
-    finally:
-        _stop.reset(token)
-
-
-def nobody_waits() -> bool:
-    """Whether this thread runs inside `interruptible`: what it computes may be thrown away."""
-    return _stop.get() is not None
-
-
-def stop_if_interrupted() -> None:
-    """Raise `Interrupted` inside `interruptible` once its event is set."""
-    if (stop := _stop.get()) is not None and stop.is_set():
-        raise Interrupted
 
 
 @dataclass(frozen=True)
@@ -123,18 +88,62 @@ def kmeans(
     >>> sorted(round(float(c), 2) for c in result.centers), round(result.inertia, 3)
     ([0.05, 5.05], 0.01)
     """
+    (result,) = kmeans_many(x, [init], max_iter=max_iter, tol=tol)
+    return result
+
+
+def kmeans_many(
+    x: torch.Tensor | Rows,
+    inits: Iterable[torch.Tensor],
+    *,
+    max_iter: int = 300,
+    tol: float = 1e-5,
+) -> list[KMeansResult]:
+    """Several runs of `kmeans` on the same rows, of any numbers of clusters.
+
+    On the CPU one after the other, with one sketch; elsewhere all of them in one pass over the rows, the centres of all
+    runs in one product, and without waiting for the device inside the loop (`ecg_widget.clusters.device`). Memory is
+    bounded: beside the rows there are their labels in each run, and the products of some thousand rows.
+
+    Parameters
+    ----------
+    x, max_iter, tol
+        As for `kmeans`.
+    inits
+        ``(cluster, feature)`` each.
+
+    Returns
+    -------
+    list of KMeansResult
+        Of each start.
+
+    Examples
+    --------
+    >>> x = torch.tensor([[0.0], [0.1], [5.0], [5.1]])
+    >>> [len(run.centers) for run in kmeans_many(x, [x[:2], x[:3]])]
+    [2, 3]
+    """
     rows = x if isinstance(x, Rows) else Rows(x)
     zero = rows.origin + rows.shift
-    centers = init.to(rows.x) - zero
+    starts = [init.to(rows.x) - zero for init in inits]
+    if rows.x.device.type == "cpu":
+        runs = [_lloyd(rows, start, max_iter, tol) for start in starts]
+    else:
+        runs = device.lloyd(rows, starts, max_iter, tol) if starts else []
+    return [KMeansResult(run[0] + zero, *run[1:]) for run in runs]
+
+
+def _lloyd(rows: Rows, centers: torch.Tensor, max_iter: int, tol: float) -> device.Run:
+    """One run on the CPU; centres are relative to the origin."""
     state = _Assignment(rows, centers)
-    limit = tol * state.variance()
+    limit = tol * variance(rows, state.sums)
     sketch = rows.sketch(len(centers)) if max_iter > FEW_ITERATIONS else None
     converged = False
     iteration = 0
     while iteration < max_iter and not converged:
         stop_if_interrupted()
         iteration += 1
-        moved = state.means(centers)
+        moved = means(rows, centers, *refilled(rows, state.labels, centers, state.sums, state.counts))
         shift = total((moved - centers).square())
         centers = moved
         doubts = (sketch or rows).doubtful(centers, state.labels)
@@ -142,7 +151,8 @@ def kmeans(
             sketch = None
         changed = state.reassign(doubts, centers)
         converged = shift <= limit or changed == 0
-    return KMeansResult(centers + zero, state.labels, state.inertia(centers), iteration, converged)
+    left = inertia(rows, state.labels, centers, state.sums, state.counts)
+    return centers, state.labels, left, iteration, converged
 
 
 class _Assignment:
@@ -151,20 +161,14 @@ class _Assignment:
     def __init__(self, rows: Rows, centers: torch.Tensor) -> None:
         self._rows = rows
         self.labels = torch.empty(len(rows.x), dtype=torch.int64, device=rows.x.device)
-        self._sums = torch.zeros(centers.shape, dtype=torch.float64, device=rows.x.device)
+        self.sums = torch.zeros(centers.shape, dtype=torch.float64, device=rows.x.device)
         offsets = rows.offsets(centers)
         for part, tiles in tiled(rows.x):
             near = products(tiles, centers).sub_(offsets)
             nearest = near.max(1, keepdim=True).indices
-            self._sums += sums(near.zero_().scatter_(1, nearest, 1), tiles)  # rows that fill up are zeros
+            self.sums += sums(near.zero_().scatter_(1, nearest, 1), tiles)  # rows that fill up are zeros
             self.labels[part] = nearest.flatten()[: part.stop - part.start]
-        self._counts = torch.bincount(self.labels, minlength=len(centers))
-
-    def variance(self) -> float:
-        """Mean over features of the variance of the rows."""
-        rows = self._rows
-        off = (self._sums.sum(0) / len(rows.x) - rows.origin.double()).square()
-        return (total(rows.squared) / len(rows.x) - total(off)) / rows.x.shape[1]
+        self.counts = torch.bincount(self.labels, minlength=len(centers)).double()
 
     def reassign(self, doubts: torch.Tensor, centers: torch.Tensor) -> int:
         """Compare some rows with all centres; the number that changed cluster."""
@@ -184,44 +188,10 @@ class _Assignment:
             leaving = (nearest != before).to(near)
             # +1 where a row comes, -1 where it goes, 0 where it stays.
             near.zero_().scatter_(1, nearest, 1).scatter_(1, before, -leaving)
-            self._sums += sums(near, gathered)
+            self.sums += sums(near, gathered)
             new = nearest.flatten()[: len(some)]
-            self._counts += torch.bincount(new, minlength=len(centers))
-            self._counts -= torch.bincount(before.flatten()[: len(some)], minlength=len(centers))
+            self.counts += torch.bincount(new, minlength=len(centers))
+            self.counts -= torch.bincount(before.flatten()[: len(some)], minlength=len(centers))
             self.labels[some] = new
             changed += int(leaving.sum())
         return changed
-
-    def means(self, centers: torch.Tensor) -> torch.Tensor:
-        """Mean of each cluster's rows; an empty cluster takes the row that is farthest from its own centre."""
-        total, counts = self._sums, self._counts.double()
-        empty = (counts == 0).nonzero().flatten()
-        if len(empty):
-            total = total.clone()
-            for cluster, row in zip(empty.tolist(), self._distances(centers).topk(len(empty)).indices, strict=True):
-                donor, values = self.labels[row], self._rows.x[row].double()
-                total[donor] -= values
-                counts[donor] -= 1
-                total[cluster], counts[cluster] = values, 1.0
-        means = (total / counts.clamp(min=1)[:, None] - self._rows.origin.double()).to(centers)
-        return torch.where((counts > 0)[:, None], means, centers)
-
-    def inertia(self, centers: torch.Tensor) -> float:
-        """Sum of squared distances to the centres."""
-        rows, wide = self._rows, centers.double()
-        scatter = total(rows.squared)
-        about = self._sums - self._counts[:, None] * rows.origin.double()
-        inertia = scatter + total((self._counts[:, None] * wide - 2 * about) * wide)
-        if inertia > CANCELLED * scatter:
-            return inertia
-        return total(self._distances(centers))
-
-    def _distances(self, centers: torch.Tensor) -> torch.Tensor:
-        """Squared distance of each row to its centre ``(row,)``."""
-        absolute = centers + self._rows.origin
-        out = torch.empty_like(self._rows.squared)
-        for start in range(0, len(out), BLOCK_ROWS):
-            part = slice(start, start + BLOCK_ROWS)
-            difference = self._rows.x[part] - absolute.index_select(0, self.labels[part])
-            out[part] = torch.linalg.vector_norm(difference, dim=1).square_()
-        return out

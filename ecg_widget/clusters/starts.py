@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ecg_widget.clusters.kmeans import kmeans
+from ecg_widget.clusters.kmeans import kmeans_many
 from ecg_widget.clusters.products import squared_distances, two_nearest
-from ecg_widget.clusters.sketch import Rows
 
 DRAFT_ROWS = 4_096  # rows of the trial runs: enough to tell good starts from poor ones
 DRAFT_ITERATIONS = 20
@@ -90,11 +89,8 @@ def best_starts(x: torch.Tensor, n_clusters: int, n_init: int, rng: np.random.Ra
     x = x - mean  # distances of centred data lose fewer digits
     if n_init == 1:
         return [kmeans_plus_plus(x, n_clusters, rng) + mean]
-    rows = Rows(x)
-    starts = (kmeans_plus_plus(x, n_clusters, rng) for _ in range(n_init))
-    trials = sorted(
-        (kmeans(rows, start, max_iter=DRAFT_ITERATIONS, tol=1e-4) for start in starts), key=lambda trial: trial.inertia
-    )
+    starts = [kmeans_plus_plus(x, n_clusters, rng) for _ in range(n_init)]
+    trials = sorted(kmeans_many(x, starts, max_iter=DRAFT_ITERATIONS, tol=1e-4), key=lambda trial: trial.inertia)
     finalists = trials[:1]
     for trial in trials[1:]:
         if len(finalists) < FINALISTS and trial.inertia > (1 + SAME) * finalists[-1].inertia:
