@@ -134,7 +134,9 @@ def work(page: Page, url: str) -> list[Row]:
     for colour in ("bands", "trace"):
         opened(page, url, "k=20&seconds=10&rate=500&gap=1&theme=light")
         page.evaluate(f"moves.colour('{colour}')")
-        rows.append(row(f"{colour}, bytes that differ after partial repaints", page.evaluate("moves.differing()"), "", 1))
+        rows.append(
+            row(f"{colour}, bytes that differ after partial repaints", page.evaluate("moves.differing()"), "", 1)
+        )
     unseen, seen_again = page.evaluate("moves.unseen(60)")
     rows.append(row("paints off the screen, 60 moves", unseen, "", 1))
     rows.append(row("paints when seen again", seen_again, "", 3))
