@@ -39,12 +39,13 @@ BUDGET_MS = 8.0
 GROWTH_MB = 5.0
 FLAT = 1.3
 STEPS = {"threshold": 122, "clusters": 76, "hover": 194, "record": 20, "resize": 24, "window": 122}
+LEADS = "leads=I,II,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6"
 # Name, query and what a recording of this length has to move: over 60 s it comes by the span.
 LENGTHS = (
     ("10 s", "seconds=10", ("threshold", "hover")),
     ("60 s", "seconds=60", ("threshold", "hover", "window")),
-    ("10 min", f"hours={1 / 6}", ("threshold", "hover", "pan")),
-    ("24 h", "hours=24", ("threshold", "hover", "pan")),
+    ("10 min", f"hours={1 / 6}&{LEADS}", ("threshold", "hover", "pan")),
+    ("24 h", f"hours=24&{LEADS}", ("threshold", "hover", "pan")),
 )
 
 Row = dict[str, Any]
@@ -117,7 +118,7 @@ def lengths(page: Page, url: str) -> list[Row]:
     shortest: dict[str, float] = {}
     for name, query, kinds in LENGTHS:
         opened(page, url, f"k=20&rate=500&{query}")
-        page.wait_for_timeout(1500)  # the stand-in answers, as a kernel does, a little later
+        page.wait_for_timeout(2500)  # the stand-in answers, as a kernel does, a little later
         for kind in kinds:
             page.evaluate(f"moves.{kind}(8)")
             median = statistics.median(page.evaluate(f"moves.{kind}(61)"))

@@ -20,7 +20,13 @@ export class OverviewBar {
   readonly #navigator: Navigator;
   readonly #canvas = element("canvas", { "aria-hidden": "true", "data-ecg": "overview" });
   readonly #context = this.#canvas.getContext("2d")!;
-  readonly #input = element("input", { type: "range", "data-ecg": "position", min: 0, step: "any" });
+  readonly #input = element("input", {
+    type: "range",
+    "data-ecg": "position",
+    "aria-label": "Position in the recording",
+    min: 0,
+    step: "any",
+  });
   readonly #output = element("output");
   readonly #title = element("span", { class: "name" });
   readonly #zooms = element("span", { class: "zooms", role: "group", "aria-label": "Length shown" });
