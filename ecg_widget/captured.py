@@ -24,6 +24,7 @@ Store = Literal["float32", "float16"]
 
 SHARE = 3  # this part of the cache holds the activations that clusters are found in; embeddings are as large again
 LEAST_PIECES = 64  # clusters are found in at least so many, with fewer layers captured where memory is short
+FEW_PIECES = 8  # from which a first picture is drawn, however many there are: some thousand cells
 LONG_PIECES = 128  # windows of long recordings in which clusters are found: 21 min of 24 h, drawn evenly
 
 
@@ -72,6 +73,12 @@ class Captured:
         self._tell = tell
         self._first: Activations | None = None
         self._sample: tuple[Piece, ...] | None = None
+        self._begun: tuple[list[str], list[Activations]] = ([], [])  # a pass over the sample that was interrupted
+
+    @property
+    def few(self) -> tuple[Piece, ...]:
+        """Evenly drawn pieces for a first answer."""
+        return tuple(self.windows.spread(FEW_PIECES))
 
     @property
     def sample(self) -> tuple[Piece, ...]:
@@ -185,18 +192,21 @@ class Captured:
         return self._cache.get(("mean", deepest), make)
 
     def run(self, pieces: Sequence[Piece], layers: Sequence[str]) -> Activations:
-        """One forward pass, nothing kept; `Interrupted` between two batches."""
-        network = self.network
-        if isinstance(network, Activations):
-            return _rows(network, [piece.row for piece in pieces])
-        self._tell(f"running {network.name} on {count(len(pieces), 'window' if self.windows.long else 'record')}")
+        """Run the network, keep nothing; `Interrupted` between two batches."""
+        if isinstance(self.network, Activations):
+            return _rows(self.network, [piece.row for piece in pieces])
         parts = []
-        step = self._batch_size if self.windows.long else max(len(pieces), 1)
-        for first in range(0, len(pieces), step):
+        for first in range(0, len(pieces), self._batch_size):
             stop_if_interrupted()
-            ds = self.windows.take(pieces[first : first + step])
-            parts.append(activations(network, ds, layers, batch_size=self._batch_size, device=self._device))
+            parts.append(self._pass(pieces[first : first + self._batch_size], layers, total=len(pieces)))
         return _joined(parts)
+
+    def _pass(self, pieces: Sequence[Piece], layers: Sequence[str], *, total: int) -> Activations:
+        """One batch of `total` pieces."""
+        assert not isinstance(self.network, Activations)
+        self._tell(f"running {self.network.name} on {count(total, 'window' if self.windows.long else 'record')}")
+        ds = self.windows.take(pieces)
+        return activations(self.network, ds, layers, batch_size=self._batch_size, device=self._device)
 
     def _sampled(self, names: Sequence[str]) -> Activations:
         """Of the whole sample: all candidates in one pass where they fit, else those nearest to the choice."""
@@ -207,7 +217,14 @@ class Captured:
             return held
         layers = self._that_fit(names)
         self._cache.drop("sample")
-        return self._cache.get("sample", lambda: self.run(self.sample, layers))
+        if self._begun[0] != layers:
+            self._begun = layers, []
+        parts = self._begun[1]
+        while (done := sum(part.output.sizes["record"] for part in parts)) < len(self.sample):
+            stop_if_interrupted()
+            parts.append(self._pass(self.sample[done : done + self._batch_size], layers, total=len(self.sample)))
+        self._begun = [], []
+        return self._cache.get("sample", lambda: _joined(parts))
 
     def _held(self, names: Sequence[str]) -> Activations | None:
         if "sample" not in self._cache:

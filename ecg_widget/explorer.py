@@ -14,10 +14,10 @@ from torch import nn
 from ecg_widget.activations import Activations
 from ecg_widget.ahead import Ahead
 from ecg_widget.caches import Cache
-from ecg_widget.captured import LONG_PIECES, Captured, Store, count
+from ecg_widget.captured import FEW_PIECES, LONG_PIECES, Captured, Store, count
 from ecg_widget.clusters import embed
 from ecg_widget.clusters.kmeans import nobody_waits, stop_if_interrupted
-from ecg_widget.fits import ANCHOR, N_CLUSTERS, Fit, Fits, matched_records
+from ecg_widget.fits import ANCHOR, N_CLUSTERS, Fit, Fits
 from ecg_widget.layers import choose_layers, in_network_order, list_layers
 from ecg_widget.networks import as_network
 from ecg_widget.pyramid import Pyramid
@@ -27,7 +27,7 @@ from ecg_widget.windows import Piece, Windows, cut
 
 CACHE_BYTES = 1 << 29  # of activations, embeddings, fits and results together
 PIECES_AT_ONCE = 256  # records or windows whose activations are there at once where all are run
-SEGMENTS_S = 120.0  # of a long recording; in longer spans a cell is narrower than a pixel
+SEGMENTS_S = 150.0  # of a long recording: the 120 that the page asks for at 1 min a screen, and their whole windows
 
 Span = Sequence[float]
 
@@ -182,6 +182,8 @@ class Explorer:
         if not isinstance(n_clusters, (int, np.integer)) or not low <= n_clusters <= high:
             raise ValueError(f"n_clusters: expected a whole number from {low} to {high}, got {n_clusters!r}")
         with self._lock:
+            if draft and self._drafts(names, n_clusters):
+                return self._fits_of(names).draft(int(n_clusters))
             cells = int(self.embedding(names)["valid"].sum())
             if cells < low:
                 raise ValueError(
@@ -194,8 +196,6 @@ class Explorer:
                     f"got {n_clusters}; use fewer clusters, a finer layer or longer recordings"
                 )
             fits = self._fits_of(names)
-            if draft and n_clusters not in fits:
-                return fits.draft(int(n_clusters))
             if n_clusters not in fits:
                 self._tell(f"finding {n_clusters} clusters in {count(cells, 'cell')}")
             return fits.exact(self.embedding(names), int(n_clusters))
@@ -254,7 +254,7 @@ class Explorer:
         t0, t1 = self.windows.span(span) or (0.0, 0.0)
         with self._lock:
             stop_if_interrupted()
-            draft = draft and not (("fits", names) in self._cache and n_clusters in self._fits_of(names))
+            draft = draft and self._drafts(names, n_clusters)
             key = ("draft" if draft else "result", row, names, int(n_clusters), t0, t1)
             return self._cache.get(key, lambda: self._result(row, names, n_clusters, (t0, t1), draft=draft))
 
@@ -284,7 +284,8 @@ class Explorer:
         """
         names = self.check_layers(layers)
         with self._lock:
-            high = min(N_CLUSTERS[1], self._fits_of(tuple(names)).n_cells)
+            few = self._drafts(tuple(names), N_CLUSTERS[1]) or N_CLUSTERS[1] in self._fits_of(tuple(names))
+            high = N_CLUSTERS[1] if few else min(N_CLUSTERS[1], int(self.embedding(names)["valid"].sum()))
         order = sorted(range(N_CLUSTERS[0], high + 1), key=lambda k: (abs(k - n_clusters), k))
         place = self.choices.index(names) if names in self.choices else 0
         beside = self.choices[place + 1 : place + 2] + self.choices[max(place - 1, 0) : place]
@@ -332,12 +333,24 @@ class Explorer:
     def _fits_of(self, names: tuple[str, ...]) -> Fits:
         def make() -> Fits:
             default, reference = tuple(self.default_layers), None
+            x = self._few_embedded(names)
             if names != default:
-                reference = self._fits_of(default).first.segmentation(matched_records(self.embedding(default)))
-            x = self.embedding(names)
+                reference = self._fits_of(default).first.segmentation(self._few_embedded(default))
             return Fits(x, reference, random_state=self.random_state, device=self.device)
 
         return self._cache.get(("fits", names), make)
+
+    def _few_embedded(self, names: tuple[str, ...]) -> xr.DataArray:
+        """Some records, of all where these few have hardly a valid cell."""
+        x = self._captured.embedding(self._captured.few, names)
+        return x if int(x["valid"].sum()) >= N_CLUSTERS[1] else self.embedding(names)
+
+    def _drafts(self, names: tuple[str, ...], k: int) -> bool:
+        """Whether a draft can be given, and the exact answer is not there yet."""
+        if int(self._few_embedded(names)["valid"].sum()) < max(k, N_CLUSTERS[0]):
+            return False
+        fits = self._fits_of(names)
+        return k not in fits and k <= fits.most
 
     def _result(
         self, row: int, names: tuple[str, ...], k: int, span: tuple[float, float], *, draft: bool = False
@@ -348,16 +361,19 @@ class Explorer:
         else:
             captured = self._captured
             part = captured.part(row, names, span if self.windows.long else None)
-            baseline, components = captured.mean(), captured.components(part, row, names)
+            baseline = None if draft else captured.mean()  # which takes all records
+            components = captured.components(part, row, names)
             out = record_result(self.network, part, fit, baseline, components)
         if self.windows.long:
-            out = out.merge(self._density(row, names, fit), combine_attrs="no_conflicts")
+            out = out.merge(
+                self._density(row, names, fit, FEW_PIECES if draft else LONG_PIECES), combine_attrs="no_conflicts"
+            )
         out.attrs |= {"layers": list(names), "draft": draft, "device": self.device_name}
         return out
 
-    def _density(self, row: int, names: tuple[str, ...], fit: Fit) -> xr.Dataset:
-        """Clusters over the whole of a long recording."""
+    def _density(self, row: int, names: tuple[str, ...], fit: Fit, n: int) -> xr.Dataset:
+        """Clusters over the whole of a long recording, in `n` windows of it."""
         captured, windows = self._captured, self.windows
-        pieces = captured.windows.spread_in(row, LONG_PIECES)
-        key = ("density", row, names, fit.clusters.n_clusters, id(fit))
+        pieces = captured.windows.spread_in(row, n)
+        key = ("density", row, names, fit.clusters.n_clusters, id(fit), n)
         return self._cache.get(key, lambda: density(captured.embedding(pieces, names), fit, pieces, windows))

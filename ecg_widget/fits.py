@@ -23,7 +23,6 @@ FIT_CELLS = 30_000  # cells a fit uses at most: a slider must answer while it mo
 DRAFT_CELLS = 4_096  # cells on which the path is walked
 DRAFT_ITERATIONS = 10  # of Lloyd's algorithm for each step: a neighbour starts near its end
 FIRST_ITERATIONS = 20  # of the very first draft, which starts from nothing
-MATCH_RECORDS = 64  # records on which clusters of other layers are matched
 
 
 @dataclass(frozen=True)
@@ -51,11 +50,12 @@ class Fits:
 
     Parameters
     ----------
-    x
-        ``(record, cell, feature)``, see `ecg_widget.embed`; at least two valid cells.
+    few
+        Embedding ``(record, cell, feature)`` of some records, see `ecg_widget.embed`; at least two valid cells. First
+        answers come from it, so that they are there before all records are.
     reference
-        Segmentation of the records that `matched_records` names, with ``slot``: clusters take the slots of those that
-        they overlap in time. None: slots are numbered.
+        Segmentation of the same records with ``slot``: clusters take the slots of those that they overlap in time.
+        None: slots are numbered.
     random_state
         Seed.
     device
@@ -63,8 +63,6 @@ class Fits:
 
     Attributes
     ----------
-    n_cells
-        Valid cells.
     anchor
         Where the path begins: `ANCHOR`, or as many clusters as there are cells.
     first
@@ -74,29 +72,28 @@ class Fits:
     --------
     >>> import ecg_widget as ecg
     >>> x = ecg.embed(ecg.activations(ecg.load_network(), ecg.simulate(2)))
-    >>> fits = Fits(x)
-    >>> fits.exact(x, 12).clusters.n_clusters, fits.draft(3).slots.shape
-    (12, (3,))
+    >>> fits = Fits(x[:1])
+    >>> fits.draft(3).slots.shape, fits.exact(x, 12).clusters.n_clusters
+    ((3,), 12)
     """
 
     def __init__(
         self,
-        x: xr.DataArray,
+        few: xr.DataArray,
         reference: xr.Dataset | None = None,
         *,
         random_state: int = 0,
         device: torch.device | str | None = None,
     ) -> None:
-        self.n_cells = int(x["valid"].sum())
         self._random_state = random_state
         self._device = device
-        self._sample = _drawn(x, random_state)
-        self.anchor = max(N_CLUSTERS[0], min(ANCHOR, self.n_cells))
-        first = self._new(self.anchor, n_init=1, max_iter=FIRST_ITERATIONS).fit(self._sample)
-        if reference is None:
-            slots = np.arange(self.anchor, dtype=np.uint8)
-        else:
-            slots = match_clusters(first.predict(matched_records(x)), reference)
+        self._few = _drawn(few, random_state)
+        self._cells: xr.DataArray | None = None  # on which the path is walked
+        self.anchor = max(N_CLUSTERS[0], min(ANCHOR, self._few.sizes["cell"]))
+        first = self._new(self.anchor, n_init=1, max_iter=FIRST_ITERATIONS).fit(self._few)
+        slots = np.arange(self.anchor, dtype=np.uint8)
+        if reference is not None:
+            slots = match_clusters(first.predict(few), reference)
         self.first = Fit(first, slots)
         self._exact: dict[int, Fit] = {}
         self._path: dict[int, Fit] = {}
@@ -107,9 +104,14 @@ class Fits:
         return n_clusters in self._exact
 
     @property
+    def most(self) -> int:
+        """Clusters that a draft may have."""
+        return int(self._few.sizes["cell"])
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the cells that are kept."""
-        return int(self._sample.nbytes)
+        return int(self._few.nbytes) + (0 if self._cells is None else int(self._cells.nbytes))
 
     def exact(self, x: xr.DataArray, n_clusters: int) -> Fit:
         """Clusters found in at most `FIT_CELLS` cells of the embedding, from where the path is.
@@ -117,17 +119,19 @@ class Fits:
         Parameters
         ----------
         x
-            The embedding.
+            The embedding of all records; always the same one.
         n_clusters
             At most as many as valid cells.
         """
+        if self._cells is None:
+            self._cells = _drawn(x, self._random_state)
         if self.anchor not in self._exact:
             clusters = self._new(self.anchor, max_cells=FIT_CELLS).fit(x)
-            self._exact[self.anchor] = self._path[self.anchor] = self._matched(clusters, self.first)
+            self._exact[self.anchor] = self._path[self.anchor] = self._matched(clusters, self.first, self._cells)
         if n_clusters not in self._exact:
-            near = self._step(n_clusters)
+            near = self._step(n_clusters, self._cells)
             clusters = self._new(n_clusters, max_cells=FIT_CELLS).fit(x, init=near.clusters.cluster_centers_)
-            self._exact[n_clusters] = self._matched(clusters, near)
+            self._exact[n_clusters] = self._matched(clusters, near, self._cells)
         return self._exact[n_clusters]
 
     def draft(self, n_clusters: int) -> Fit:
@@ -135,30 +139,25 @@ class Fits:
         there = {**self._drafts, **self._path, **self._exact}
         if n_clusters not in there:
             near = there[min(there, key=lambda k: (abs(k - n_clusters), k))]
-            self._drafts[n_clusters] = self._walked(n_clusters, near)
-        return there.get(n_clusters) or self._drafts[n_clusters]
+            there[n_clusters] = self._drafts[n_clusters] = self._walked(n_clusters, near, self._few)
+        return there[n_clusters]
 
-    def _step(self, n_clusters: int) -> Fit:
+    def _step(self, n_clusters: int, cells: xr.DataArray) -> Fit:
         """Clusters on the path from the anchor."""
         if n_clusters not in self._path:
             step = 1 if n_clusters > self.anchor else -1
-            self._path[n_clusters] = self._walked(n_clusters, self._step(n_clusters - step))
+            self._path[n_clusters] = self._walked(n_clusters, self._step(n_clusters - step, cells), cells)
         return self._path[n_clusters]
 
-    def _walked(self, n_clusters: int, before: Fit) -> Fit:
+    def _walked(self, n_clusters: int, before: Fit, cells: xr.DataArray) -> Fit:
         clusters = self._new(n_clusters, max_iter=DRAFT_ITERATIONS)
-        return self._matched(clusters.fit(self._sample, init=before.clusters.cluster_centers_), before)
+        return self._matched(clusters.fit(cells, init=before.clusters.cluster_centers_), before, cells)
 
     def _new(self, n_clusters: int, **options: Any) -> TimeClusters:
         return TimeClusters(n_clusters, random_state=self._random_state, device=self._device, **options)
 
-    def _matched(self, clusters: TimeClusters, before: Fit) -> Fit:
-        return Fit(clusters, match_clusters(clusters.predict(self._sample), before.segmentation(self._sample)))
-
-
-def matched_records(x: xr.DataArray) -> xr.DataArray:
-    """The records on which clusters of different layers are matched: at most `MATCH_RECORDS`, evenly chosen."""
-    return x.isel(record=slice(None, None, -(-x.sizes["record"] // MATCH_RECORDS)))
+    def _matched(self, clusters: TimeClusters, before: Fit, cells: xr.DataArray) -> Fit:
+        return Fit(clusters, match_clusters(clusters.predict(cells), before.segmentation(cells)))
 
 
 def _drawn(x: xr.DataArray, random_state: int) -> xr.DataArray:

@@ -24,7 +24,7 @@ def record_result(
     network: ECGNetwork | Activations,
     part: Part,
     fit: Fit,
-    baseline: xr.DataArray,
+    baseline: xr.DataArray | None,
     components: tuple[np.ndarray, list[float]],
 ) -> xr.Dataset:
     """Segments, map, outputs and contributions of a part of one record.
@@ -38,7 +38,7 @@ def record_result(
     fit
         Clusters.
     baseline
-        ``(channel,)`` of the deepest layer, where integrated gradients begin.
+        ``(channel,)`` of the deepest layer, where integrated gradients begin; the part's own mean if None.
     components
         Of the part's cells, see `ecg_widget.parts.principal_components`.
 
