@@ -170,7 +170,7 @@ export class Painter {
     if (!same) {
       this.#changes.all();
     }
-    if (overlay?.colouring === "trace") {
+    if (overlay?.colouring === "trace" && !scene.layout.density) {
       this.#colourTraces(scene, overlay);
     }
     const { rects } = this.#changes;
@@ -215,7 +215,7 @@ export class Painter {
     }
     c.drawImage(this.#grid, x, y, w, h, x, y, w, h);
     if (overlay) {
-      if (overlay.colouring === "trace") {
+      if (overlay.colouring === "trace" && !layout.density) {
         c.drawImage(this.#wash, x, y, w, h, x, y, w, h);
       }
       if (y + h > layout.clusterStrip.y * mm) {
