@@ -113,8 +113,10 @@ export class View {
     const sizes = new ResizeObserver((entries) => {
       for (const { target, contentRect } of entries) {
         if (target === this.#map.element) {
-          this.#mapWidth = contentRect.width;
-          this.#ask();
+          if (contentRect.width !== this.#mapWidth) {
+            this.#mapWidth = contentRect.width;
+            this.#ask();
+          }
         } else if (contentRect.width !== this.#width) {
           this.#width = contentRect.width;
           this.#ask("scene");
