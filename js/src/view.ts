@@ -16,7 +16,7 @@ import type { Segmentation } from "./segmentation.ts";
 import { cellAt, cellBorders } from "./segments.ts";
 import type { State, TraitName } from "./state.ts";
 import { STYLE } from "./style.css.ts";
-import { Texts } from "./texts.ts";
+import { type Pointer, Texts } from "./texts.ts";
 import { isDark } from "./theme.ts";
 import { Visibility } from "./visibility.ts";
 
@@ -56,7 +56,8 @@ export class View {
   #colours: string[] = [];
   #cell = -1;
   #cluster = -1;
-  #pointer: { time: number; lead: number } | null = null;
+  #pointer: Pointer | null = null;
+  #hand = { x: 0, y: 0 };
 
   constructor(state: State) {
     this.#state = state;
@@ -187,10 +188,13 @@ export class View {
     if (recording && recording !== this.#recording) {
       this.#navigator.update(recording, overview);
     }
-    if (this.#work.has("scene") || recording !== this.#recording) {
+    const moved = this.#work.has("scene") || recording !== this.#recording;
+    const pointedAt = this.#segmentation?.centre[this.#cell];
+    if (moved) {
       this.#setScene(recording);
     }
-    if (this.#work.has("panels") || segmentation !== this.#segmentation) {
+    const others = segmentation !== this.#segmentation;
+    if (this.#work.has("panels") || others) {
       this.#segmentation = segmentation;
       this.#colours = segmentation ? clusterColours(segmentation.slot) : [];
       this.#borders = cellBorders(
@@ -199,6 +203,9 @@ export class View {
         recording?.end ?? 0,
       );
       this.#contribution.update(segmentation, this.#colours, this.#state.get("target"));
+    }
+    if (moved || others) {
+      this.#keepPlace(pointedAt);
     }
     this.#work.clear();
     const overlay = this.#overlay();
@@ -298,11 +305,28 @@ export class View {
   }
 
   #hover(x: number, y: number): void {
-    const at = this.#layout ? traceAt(this.#layout, x / this.#scale, y / this.#scale) : null;
-    this.#point(at ? cellAt(this.#borders, at.time) : -1, -1, at && { time: at.time, lead: at.trace?.lead ?? -1 });
+    this.#hand = { x, y };
+    const pointer = this.#under(x, y);
+    this.#point(pointer ? cellAt(this.#borders, pointer.time) : -1, -1, pointer);
   }
 
-  #point(cell: number, cluster: number, pointer: { time: number; lead: number } | null = null): void {
+  #under(x: number, y: number): Pointer | null {
+    const at = this.#layout ? traceAt(this.#layout, x / this.#scale, y / this.#scale) : null;
+    return at && { time: at.time, lead: at.trace?.lead ?? -1 };
+  }
+
+  /** The paper or its cells are others: what is under the hand is another time, a cell that keys chose keeps its own. */
+  #keepPlace(time: number | undefined): void {
+    if (this.#pointer) {
+      this.#pointer = this.#under(this.#hand.x, this.#hand.y);
+      this.#cell = this.#pointer ? cellAt(this.#borders, this.#pointer.time) : -1;
+    } else if (this.#cell >= 0) {
+      this.#cell = time === undefined ? -1 : cellAt(this.#borders, time);
+    }
+    this.#texts.update(this.#state, this.#cell, this.#pointer);
+  }
+
+  #point(cell: number, cluster: number, pointer: Pointer | null = null): void {
     if (cell !== this.#cell || cluster !== this.#cluster || pointer !== this.#pointer) {
       this.#cell = cell;
       this.#cluster = cluster;
