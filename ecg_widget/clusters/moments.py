@@ -7,13 +7,13 @@ import torch
 from ecg_widget.clusters.products import BLOCK_ROWS, total
 from ecg_widget.clusters.sketch import Rows
 
-CANCELLED = 1e-2  # share of the squared distances to the mean, below which their difference would lose digits
+CANCELLED = 1e-2  # share of the squared lengths, below which their difference would lose digits
 
 
 def variance(rows: Rows, sums: torch.Tensor) -> float:
     """Mean over features of the variance of all rows, from the sums ``(cluster, feature)`` of any clusters."""
-    off = sums.sum(0) / len(rows.x) - rows.origin.double()
-    return (total(rows.squared) / len(rows.x) - total(off.square())) / rows.x.shape[1]
+    n = len(rows.x)
+    return max(0.0, total(rows.squared) / n - total((sums.sum(0) / n).square())) / rows.x.shape[1]
 
 
 def refilled(
@@ -51,10 +51,10 @@ def means(rows: Rows, centers: torch.Tensor, sums: torch.Tensor, counts: torch.T
 
 def inertia(rows: Rows, labels: torch.Tensor, centers: torch.Tensor, sums: torch.Tensor, counts: torch.Tensor) -> float:
     """Sum of squared distances to the centres, without a look at the rows where that is exact enough."""
-    wide, scatter = centers.double(), total(rows.squared)
-    about = sums - counts[:, None] * rows.origin.double()
-    found = scatter + total((counts[:, None] * wide - 2 * about) * wide)
-    return found if found > CANCELLED * scatter else total(squared_to_own(rows, labels, centers))
+    absolute = centers.double() + rows.origin.double()
+    length = total(rows.squared)
+    found = length + total((counts[:, None] * absolute - 2 * sums) * absolute)
+    return found if found > CANCELLED * length else total(squared_to_own(rows, labels, centers))
 
 
 def squared_to_own(rows: Rows, labels: torch.Tensor, centers: torch.Tensor) -> torch.Tensor:

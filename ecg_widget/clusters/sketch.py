@@ -18,7 +18,7 @@ SAMPLE_ROWS = 2_048  # on which the directions are found
 FEW_CENTERS = 12
 DIRECTIONS = (30, 62)  # for few centres, for more; with the two columns of the bounds a multiple of 32
 MOST_LEFT = 0.3  # share of the squared length outside of the subspace, above which too little would be proved
-BLOCK_TILES = 128  # compared at once: what is compared stays in a core's cache
+BLOCK_TILES = 256  # compared at once: what is compared stays in a core's cache
 ROUNDING = 32  # units in the last place, of a product of the longest row and centre, that are taken for a tie
 FAR = 16.0  # times the mean squared distance to the mean: rows that far from 0 are moved, or products would lose digits
 
@@ -40,15 +40,15 @@ class Rows:
     origin : torch.Tensor
         ``(feature,)`` near the mean of `x`. Centres are held relative to it.
     squared : torch.Tensor
-        ``(row,)`` squared distances to the origin.
+        ``(row,)`` squared lengths of the rows of `x`.
     length : float
-        Of the longest row of `x`.
+        Of the longest one.
 
     Examples
     --------
     >>> rows = Rows(torch.tensor([[1.0, 0.0], [3.0, 0.0]]))
     >>> rows.origin.tolist(), rows.squared.tolist(), rows.length
-    ([2.0, 0.0], [1.0, 1.0], 3.0)
+    ([2.0, 0.0], [1.0, 9.0], 3.0)
     """
 
     def __init__(self, x: torch.Tensor) -> None:
@@ -60,10 +60,6 @@ class Rows:
         self.x = x
         self.squared = torch.linalg.vector_norm(x, dim=1).square_()
         self.length = float(self.squared.max()) ** 0.5
-        if bool(self.origin.any()):
-            for rows, tiles in tiled(x):
-                self.squared[rows] -= 2 * products(tiles, self.origin[None]).flatten()[: rows.stop - rows.start]
-            self.squared.add_(self.origin.square().sum()).clamp_(min=0)
         self._sketches: dict[int, Sketch | None] = {}
 
     def sketch(self, n_clusters: int) -> Sketch | None:
@@ -123,14 +119,17 @@ class Sketch:
         self._n_directions = p
         self._columns = torch.zeros(max(-(-n // TILE_ROWS), LEAST_TILES), p + 2, TILE_ROWS)
         start = self._project(rows.origin[None])
+        directions = torch.cat([basis.to(rows.x), rows.origin[None]])
+        squared = rows.squared.float() + float(rows.origin.square().sum())  # will be of the distances to the origin
         for part, tiles in tiled(rows.x):
-            along = products(tiles, basis.to(rows.x)).float().sub_(start.T)
-            self._put(part, along)
-        projected = self._columns[:, :p].square().sum(1).flatten()[:n]
+            along = products(tiles, directions).float()
+            squared[part] -= 2 * along[:, p].flatten()[: part.stop - part.start]
+            self._put(part, along[:, :p].sub_(start.T))
+        projected = torch.linalg.vector_norm(self._columns[:, :p], dim=1).square_().flatten()[:n]
         rest = self._columns.new_zeros(len(self._columns) * TILE_ROWS)
         # Of rows within the subspace, rounding leaves about so much.
-        least = 8 * torch.finfo(torch.float32).eps * float(rows.squared.max())
-        rest[:n] = (rows.squared - projected).clamp_(min=0).add_(least).sqrt_()
+        least = 8 * torch.finfo(torch.float32).eps * rows.length**2
+        rest[:n] = (squared - projected).clamp_(min=0).add_(least).sqrt_()
         self._columns[:, p] = rest.view(-1, TILE_ROWS)
         self._columns[:, p + 1] = 1
 
@@ -150,7 +149,7 @@ class Sketch:
             near = torch.bmm(most.expand(len(columns), -1, -1), columns)
             own = _tile_like(labels[row : row + n], near)
             least = near.gather(1, own)
-            least -= twice[own.flatten()].view_as(least).mul_(columns[:, None, -2]).add_(give)
+            least -= twice.index_select(0, own.flatten()).view_as(least).mul_(columns[:, None, -2]).add_(give)
             found.append(_beaten(near, own, least)[:n].nonzero().flatten().add_(row))
             row += n
         return torch.cat(found)
