@@ -21,9 +21,7 @@ from rows import Row
 HERE = Path(__file__).resolve().parent
 
 QUICKSTART = HERE.parents[1] / "notebooks" / "quickstart.ipynb"
-SETUP = f"""import sys
-sys.path.insert(0, {str(HERE.parents[1])!r})
-import ecg_widget as ecg
+SETUP = """import ecg_widget as ecg
 net, ds = ecg.load_network(), ecg.simulate(8, seed=0)"""
 SHOW = """w = ecg.explore(net, ds)
 w"""

@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-sys.path[:0] = [str(folder) for folder in Path(__file__).resolve().parents[1:3]]  # browser.lab, and this tree
+TREE = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TREE / "tests"), str(TREE)]  # browser.lab, and this tree's package
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TREE), os.environ.get("PYTHONPATH")]))  # in kernels too
 
 _TESTS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq}
 
