@@ -124,7 +124,8 @@ def peer(lab: Lab, browser, name: str, n: int) -> dict[str, dict]:
 
 
 def said(facts: dict) -> str:
-    text = f"p95 {facts['p95']}, max {facts['max']}, first change {facts['first_median']}; n {facts['n']}"
+    text = f"first change {facts['first_median']} (p95 {facts['first_p95']}), settled {facts['median']} (p95 {facts['p95']}, "
+    text += f"max {facts['max']}); n {facts['n']}"
     if facts["unchanged"]:
         text += f", {facts['unchanged']} without a change"
     if facts["bytes"] is not None:
