@@ -193,8 +193,8 @@ export class View {
     if (moved) {
       this.#setScene(recording);
     }
-    const others = segmentation !== this.#segmentation;
-    if (this.#work.has("panels") || others) {
+    const others = this.#work.has("panels") || segmentation !== this.#segmentation;
+    if (others) {
       this.#segmentation = segmentation;
       this.#colours = segmentation ? clusterColours(segmentation.slot) : [];
       this.#borders = cellBorders(
@@ -214,15 +214,8 @@ export class View {
     const pointed = this.#cluster >= 0 ? this.#cluster : (segmentation?.cluster[this.#cell] ?? -1);
     this.#contribution.highlight(pointed);
     this.#bar.update(overview, this.#width);
-    this.#bar.paint(
-      overview,
-      segmentation?.density ?? null,
-      this.#colours,
-      this.#cluster,
-      this.#width,
-      this.#theme,
-      this.#font,
-    );
+    const density = segmentation?.density ?? null;
+    this.#bar.paint(overview, density, this.#colours, this.#cluster, this.#width, this.#theme, this.#font);
     this.#canvas.dataset.paints = String(++this.#paints);
   }
 
@@ -306,19 +299,19 @@ export class View {
 
   #hover(x: number, y: number): void {
     this.#hand = { x, y };
-    const pointer = this.#under(x, y);
+    const pointer = this.#underHand();
     this.#point(pointer ? cellAt(this.#borders, pointer.time) : -1, -1, pointer);
   }
 
-  #under(x: number, y: number): Pointer | null {
-    const at = this.#layout ? traceAt(this.#layout, x / this.#scale, y / this.#scale) : null;
+  #underHand(): Pointer | null {
+    const at = this.#layout ? traceAt(this.#layout, this.#hand.x / this.#scale, this.#hand.y / this.#scale) : null;
     return at && { time: at.time, lead: at.trace?.lead ?? -1 };
   }
 
   /** The paper or its cells are others: what is under the hand is another time, a cell that keys chose keeps its own. */
   #keepPlace(time: number | undefined): void {
     if (this.#pointer) {
-      this.#pointer = this.#under(this.#hand.x, this.#hand.y);
+      this.#pointer = this.#underHand();
       this.#cell = this.#pointer ? cellAt(this.#borders, this.#pointer.time) : -1;
     } else if (this.#cell >= 0) {
       this.#cell = time === undefined ? -1 : cellAt(this.#borders, time);
