@@ -276,6 +276,7 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
                     self.result = self._computed(draft=False)
                 except (ValueError, RuntimeError, MemoryError) as error:
                     self._fail(error)
+                self.progress = ""
         self._look_ahead()
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:

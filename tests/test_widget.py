@@ -227,6 +227,7 @@ def test_a_first_answer_for_the_page_and_the_end_result_for_python(ahead):
     assert not w.result.attrs["draft"], "who reads in Python waits"
     later = [s["result"]["attrs"]["draft"] for s in states(w)[sent:] if "result" in s]
     assert later == [False], "and the page has it too"
+    assert w.progress == "", "nobody waits any more"
     w.n_clusters = 17
     w.layers = ["blocks.2"]
     w.n_clusters = 5
