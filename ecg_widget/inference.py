@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-__all__ = ["inference", "like_weights"]
+__all__ = ["inference", "like_weights", "weights_type"]
 
 
 @contextlib.contextmanager
@@ -69,5 +69,15 @@ def like_weights(x: Tensor, net: nn.Module, device: torch.device) -> Tensor:
     >>> like_weights(torch.zeros(1), nn.Linear(1, 1).double(), torch.device("cpu")).dtype
     torch.float64
     """
-    kinds = (p.dtype for p in net.parameters() if p.is_floating_point())
-    return x.to(device, next(kinds, torch.float32))
+    return x.to(device, weights_type(net))
+
+
+def weights_type(net: nn.Module) -> torch.dtype:
+    """The floating-point type of a network's weights; float32 where it has none.
+
+    Examples
+    --------
+    >>> weights_type(nn.Linear(1, 1).half())
+    torch.float16
+    """
+    return next((p.dtype for p in net.parameters() if p.is_floating_point()), torch.float32)

@@ -12,7 +12,7 @@ from torch import nn
 from ecg_widget.activations import Activations
 from ecg_widget.clusters.embedding import channel_statistics
 from ecg_widget.explanation.approximations import integrated_gradients, shapley_values
-from ecg_widget.explanation.heads import Evidence, Head, affine_evidence, linear_evidence
+from ecg_widget.explanation.heads import Evidence, Head, affine_evidence, head_tolerance, linear_evidence
 from ecg_widget.networks import ECGNetwork, inference
 
 Method = Literal["auto", "exact", "ig", "shapley"]
@@ -252,7 +252,7 @@ def _deepest(activations: Activations, segmentation: xr.Dataset) -> xr.DataArray
 
 
 def _values(layer: xr.DataArray) -> np.ndarray:
-    return layer.transpose("record", "cell", "channel").values
+    return layer.transpose("record", "cell", "channel").values.astype(np.float32, copy=False)
 
 
 def _baseline(layer: xr.DataArray, given: xr.DataArray | np.ndarray | None) -> tuple[np.ndarray, str]:
@@ -282,7 +282,9 @@ def _evidence(
     values = _values(layer)
     exact = {"approach": "exact", "baseline": "no activation"}
     if method != "ig":
-        found = linear_evidence(net.module if isinstance(net, ECGNetwork) else net, values, output.values)
+        found = linear_evidence(
+            net.module if isinstance(net, ECGNetwork) else net, values, output.values, head_tolerance(layer)
+        )
         if found is not None:
             return found, {"method": found.method, **exact}
     if isinstance(n_steps, bool) or not isinstance(n_steps, int) or n_steps < 1:

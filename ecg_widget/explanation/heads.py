@@ -18,6 +18,9 @@ from ecg_widget.receptive_fields import probe
 
 # A head is taken for what it looks like when it restores every output to so much of the largest.
 HEAD_TOLERANCE = 1e-4
+ROUNDINGS = (
+    4  # of a layer's activations that the outputs which follow from it may be off; they cancel for the most part
+)
 LEAST_OUTPUT = 0.1  # outputs below it are compared with it: rounding does not shrink with them
 N_TRIALS = 16  # random activations for which a head must be affine
 PASS_ELEMENTS = 1 << 24  # activations in one pass through a head: 64 MB in float32
@@ -75,6 +78,7 @@ class Head:
     def __init__(self, net: nn.Module, layer: xr.DataArray, output: xr.DataArray, device: torch.device) -> None:
         self.module = net.module if isinstance(net, ECGNetwork) else net
         self.name = str(layer.attrs.get("layer", ""))
+        self.tolerance = head_tolerance(layer)
         self.device = device
         if "input_shape" not in output.attrs:
             raise ValueError(
@@ -130,7 +134,7 @@ class Head:
 
     def _check(self, values: np.ndarray, wanted: np.ndarray) -> str:
         """What is wrong with the outputs that the layer alone gives; empty if nothing."""
-        limit = HEAD_TOLERANCE * max(LEAST_OUTPUT, float(np.abs(wanted).max(initial=0)))
+        limit = self.tolerance * max(LEAST_OUTPUT, float(np.abs(wanted).max(initial=0)))
         for rows in self.passes(*values.shape):
             try:
                 with torch.no_grad():
@@ -145,7 +149,21 @@ class Head:
         return ""
 
 
-def linear_evidence(net: nn.Module, values: np.ndarray, output: np.ndarray) -> Evidence | None:
+def head_tolerance(layer: xr.DataArray) -> float:
+    """How far outputs that follow from a layer may be off, relative to them: more where the layer was rounded.
+
+    Examples
+    --------
+    >>> head_tolerance(xr.DataArray(0.0)), head_tolerance(xr.DataArray(0.0, attrs={"precision": "bfloat16"})) > 0.01
+    (0.0001, True)
+    """
+    computed = torch.finfo(getattr(torch, layer.attrs.get("precision", "float32"))).eps
+    return HEAD_TOLERANCE + ROUNDINGS * (float(layer.attrs.get("rounding_error", 0)) + computed)
+
+
+def linear_evidence(
+    net: nn.Module, values: np.ndarray, output: np.ndarray, tolerance: float = HEAD_TOLERANCE
+) -> Evidence | None:
     """Evidence of a head that is one Linear layer behind a pooling or a flattening, None for another head.
 
     The head is recognised by its result, not by its name: a Linear layer of the network that restores all its outputs.
@@ -158,10 +176,12 @@ def linear_evidence(net: nn.Module, values: np.ndarray, output: np.ndarray) -> E
         ``(record, cell, channel)`` of the layer before the head.
     output
         ``(record, target)``, the network's raw outputs.
+    tolerance
+        How far the restored outputs may be off, relative to the largest; see `head_tolerance`.
     """
     _, cells, channels = values.shape
     values = values.astype(np.float64)
-    limit = HEAD_TOLERANCE * max(LEAST_OUTPUT, float(np.abs(output).max(initial=0)))
+    limit = tolerance * max(LEAST_OUTPUT, float(np.abs(output).max(initial=0)))
     for linear in reversed([m for m in net.modules() if isinstance(m, nn.Linear)]):
         if linear.out_features != output.shape[1]:
             continue
@@ -219,10 +239,12 @@ def affine_evidence(head: Head, values: np.ndarray, output: np.ndarray) -> Evide
         wanted = head(head.tensor(trials.astype(np.float32))).double().cpu().numpy()
     evidence = np.einsum("nth,cth->ntc", values.astype(np.float64), slope)
     pairs = (
-        (np.einsum("nth,cth->nc", trials.astype(np.float64), slope), wanted),
-        (evidence.sum(1), output),
+        (np.einsum("nth,cth->nc", trials.astype(np.float64), slope), wanted, HEAD_TOLERANCE),
+        (evidence.sum(1), output, head.tolerance),
     )
-    for sums, truth in pairs:
-        if not np.abs(sums + intercept - truth).max(initial=0) <= 1e-4 * max(1.0, float(np.abs(truth).max(initial=0))):
+    for sums, truth, tolerance in pairs:
+        if not np.abs(sums + intercept - truth).max(initial=0) <= tolerance * max(
+            1.0, float(np.abs(truth).max(initial=0))
+        ):
             return None
     return Evidence(evidence, intercept, AFFINE)
