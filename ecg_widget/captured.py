@@ -206,7 +206,9 @@ class Captured:
         assert not isinstance(self.network, Activations)
         self._tell(f"running {self.network.name} on {count(total, 'window' if self.windows.long else 'record')}")
         ds = self.windows.take(pieces)
-        return activations(self.network, ds, layers, batch_size=self._batch_size, device=self._device)
+        return activations(
+            self.network, ds, layers, batch_size=self._batch_size, device=self._device, dtype=self._store
+        )
 
     def _sampled(self, names: Sequence[str]) -> Activations:
         """Of the whole sample: all candidates in one pass where they fit, else those nearest to the choice."""

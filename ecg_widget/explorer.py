@@ -347,7 +347,7 @@ class Explorer:
 
     def _drafts(self, names: tuple[str, ...], k: int) -> bool:
         """Whether a draft can be given, and the exact answer is not there yet."""
-        if int(self._few_embedded(names)["valid"].sum()) < max(k, N_CLUSTERS[0]):
+        if ("fits", names) not in self._cache and int(self._few_embedded(names)["valid"].sum()) < N_CLUSTERS[0]:
             return False
         fits = self._fits_of(names)
         return k not in fits and k <= fits.most

@@ -240,6 +240,7 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
                 partial(self._miss, choice),
                 span=self.span,
             )
+            self.progress = ""
 
     def _take(self, choice: tuple[Any, ...], results: dict[int, xr.Dataset]) -> None:
         """Keep what the background has computed for a choice, unless the user has moved on."""

@@ -253,3 +253,17 @@ def test_networks_of_a_fixed_length_see_long_recordings(long):
     assert result.attrs["windows"] == 4
     assert np.isfinite(result["logit"]).all()
     assert isinstance(result, xr.Dataset)
+
+
+def test_half_the_memory_gives_nearly_the_same_segments(net):
+    ds = recording(10, n_records=3)
+    whole, half = (ecg.Explorer(net, ds, store=store) for store in ("float32", "float16"))
+    names = whole.default_layers
+    a, b = (e.result("0000-NORM", names, 10) for e in (whole, half))
+    slots = [r["slot"].values[r["cluster"].values] for r in (a, b)]
+    assert (slots[0] == slots[1]).mean() > 0.98
+    np.testing.assert_allclose(a["prediction"], b["prediction"], atol=2e-3)
+    sizes = [e._captured.activations(e._captured.sample, names)["blocks.3"].nbytes for e in (whole, half)]
+    assert sizes[0] == 2 * sizes[1]
+    with pytest.raises(ValueError, match="store: expected 'float32' or 'float16', got 'int8'"):
+        ecg.Explorer(net, ds, store="int8")
