@@ -50,7 +50,7 @@ def write_zarr(source: Path, path: Path) -> Path | None:
         group = zarr.open_group(path, mode="a")
         for name in ("signal", "time"):
             old = group[name]
-            group.create_array(
+            new = group.create_array(  # group[name] would still be the old one, as consolidated
                 name,
                 shape=(*old.shape[:-1], n),
                 chunks=(*old.shape[:-1], size),
@@ -60,7 +60,7 @@ def write_zarr(source: Path, path: Path) -> Path | None:
                 overwrite=True,
             )
             for first in range(0, n, size):
-                group[name][..., first : first + size] = whole[name][..., first : first + size].values
+                new[..., first : first + size] = whole[name][..., first : first + size].values
     return path
 
 
