@@ -156,7 +156,7 @@ def activations(
     Notes
     -----
     There is no option for compiled networks or for another memory layout, for the reasons that the same script prints:
-    compiling takes seconds and gains nothing on a CPU, and a network that was compiled before its layers are
+    compiling takes seconds for 0.93 to 1.08 of the time on a CPU, and a network that was compiled before its layers are
     listened to does not show them; PyTorch has channels-last layouts for images and volumes alone and refuses them for
     ``(record, lead, time)``.
 
