@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ecg_widget.explorer import Explorer
+from ecg_widget.pyramid import BLOCK
 from ecg_widget.wire import quantise
 
 MAX_SAMPLES = 60_000  # a lead; more are decimated to the screen
@@ -46,6 +47,8 @@ def waveform(explorer: Explorer, record: str, span: Sequence[float] = ()) -> xr.
     if shown is not None:
         n = round((shown[1] - shown[0]) * rate)
         decimation = 1 if n <= MAX_SAMPLES else -(-n // COLUMNS)
+        if decimation > BLOCK:  # whole blocks: once the pyramid is built, no sample is read for them
+            decimation = -(-decimation // BLOCK) * BLOCK
         attrs |= {"span": list(shown), "decimation": decimation, "sampling_rate_recorded": rate}
         if decimation > 1:
             attrs["sampling_rate"] = 2 * rate / decimation
