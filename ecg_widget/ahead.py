@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+import torch
 import xarray as xr
 
-from ecg_widget.clusters.kmeans import Interrupted, interruptible
+from ecg_widget.clusters.kmeans import Interrupted, interruptible, stop_if_interrupted
 
 REST_S = 0.05  # of the sliders, before work that nobody waits for begins
 TOLD_S = 1.0  # between two announcements of what is ready
@@ -50,28 +51,22 @@ class Ahead:
         stop = self._stop = threading.Event()
 
         def work() -> None:
+            torch.set_num_threads(max(1, torch.get_num_threads() // 2))  # this thread's: the rest is for who waits
             there: dict[int, xr.Dataset] = {}
-            told = time.monotonic()
             stop.wait(REST_S)
             try:
-                for number in numbers:
-                    if stop.is_set():
-                        return
-                    with interruptible(stop):
-                        there[number] = compute(number)
-                    if stop.is_set():
-                        return
-                    if len(there) in (1, len(numbers)) or time.monotonic() - told > TOLD_S:
-                        ready(dict(there))
-                        told = time.monotonic()
-                for call in then:
-                    with interruptible(stop):
+                with interruptible(stop):
+                    _work_through(numbers, compute, ready, there)
+                    for call in then:
+                        stop_if_interrupted()
                         call()
             except Interrupted:
                 return
             except Exception as error:  # a thread has nobody to raise to; a choice raises again when it is made
+                if stop.is_set():
+                    return
                 log.exception("computing ahead")
-                if not there and not stop.is_set():
+                if not there:
                     failed(error)
 
         threading.Thread(target=work, name="ecg-widget ahead", daemon=True).start()
@@ -79,3 +74,19 @@ class Ahead:
     def interrupt(self) -> None:
         """End it, between two iterations of k-means at the latest."""
         self._stop.set()
+
+
+def _work_through(
+    numbers: Sequence[int],
+    compute: Callable[[int], xr.Dataset],
+    ready: Callable[[dict[int, xr.Dataset]], None],
+    there: dict[int, xr.Dataset],
+) -> None:
+    told = time.monotonic()
+    for number in numbers:
+        stop_if_interrupted()
+        there[number] = compute(number)
+        stop_if_interrupted()
+        if len(there) in (1, len(numbers)) or time.monotonic() - told > TOLD_S:
+            ready(dict(there))
+            told = time.monotonic()

@@ -8,6 +8,8 @@ fit to few cells from the nearest number that is there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +92,8 @@ class Fits:
         self._few = _drawn(few, random_state)
         self._cells: xr.DataArray | None = None  # on which the path is walked
         self.anchor = max(N_CLUSTERS[0], min(ANCHOR, self._few.sizes["cell"]))
-        first = self._new(self.anchor, n_init=1, max_iter=FIRST_ITERATIONS).fit(self._few)
+        with _one_thread():
+            first = self._new(self.anchor, n_init=1, max_iter=FIRST_ITERATIONS).fit(self._few)
         slots = np.arange(self.anchor, dtype=np.uint8)
         if reference is not None:
             slots = match_clusters(first.predict(few), reference)
@@ -139,7 +142,8 @@ class Fits:
         there = {**self._drafts, **self._path, **self._exact}
         if n_clusters not in there:
             near = there[min(there, key=lambda k: (abs(k - n_clusters), k))]
-            there[n_clusters] = self._drafts[n_clusters] = self._walked(n_clusters, near, self._few)
+            with _one_thread():
+                there[n_clusters] = self._drafts[n_clusters] = self._walked(n_clusters, near, self._few)
         return there[n_clusters]
 
     def _step(self, n_clusters: int, cells: xr.DataArray) -> Fit:
@@ -158,6 +162,17 @@ class Fits:
 
     def _matched(self, clusters: TimeClusters, before: Fit, cells: xr.DataArray) -> Fit:
         return Fit(clusters, match_clusters(clusters.predict(cells), before.segmentation(cells)))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """On so few cells threads wait for each other longer than they work, and far longer beside a browser that draws."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # of this thread of Python
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _drawn(x: xr.DataArray, random_state: int) -> xr.DataArray:

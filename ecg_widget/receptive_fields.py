@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ecg_widget.inference import exclusive
 from ecg_widget.layouts import Layout, Reached, capture, layouts_by_shape
 
 __all__ = ["Probe", "ReceptiveField", "capture", "probe", "receptive_fields"]
@@ -139,7 +140,9 @@ def probe(
     known = _cache.setdefault(module, {})
     missing = [name for name in layers if (name, n_samples, stated.get(name)) not in known]
     if missing:
-        inert = copy.deepcopy(module).cpu().double().eval().requires_grad_(False)
+        with exclusive(module):  # a copy takes the hooks of others along
+            inert = copy.deepcopy(module)
+        inert = inert.cpu().double().eval().requires_grad_(False)
         layouts = layouts_by_shape(inert, missing, n_leads, n_samples, stated)
         found: dict[str, ReceptiveField] = {}
         rough: dict[str, ReceptiveField] = {}

@@ -168,6 +168,9 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         """Leave the page and free caches and device memory."""
         self._reading.set()
         self.explorer.close()
+        if self.comm is not None:  # a page keeps the model of a closed widget, which need not keep its data
+            state = dict.fromkeys(("waveform", "result", "ready", "overview"))
+            self._send({"method": "update", "state": state, "buffer_paths": []})
         self.layout.close()  # a widget of its own, which nothing else closes
         super().close()
         forget(self)

@@ -234,3 +234,25 @@ def test_cuda_gives_the_same_segments(net, ds):
     a, b = (e.result(record, e.default_layers, 8) for e in (cpu, gpu))
     assert (a["cluster"] == b["cluster"]).mean() > 0.99
     assert b.attrs["device"].startswith("cuda:0 (")
+
+
+def test_two_explorers_of_one_network_do_not_meet(net):
+    """Running a cell again opens a second one while the first still computes; hooks and modes are the network's own."""
+    sets = [ecg.simulate(n, seed=n) for n in (5, 9)]
+    want = [ecg.activations(net, ds)["blocks.3"] for ds in sets]
+    wrong, errors = [], []
+
+    def work(ds, one):
+        try:
+            found = [ecg.activations(net, ds, batch_size=3)["blocks.3"] for _ in range(6)]
+            wrong.extend(not np.allclose(x, one, atol=1e-5) for x in found)
+        except Exception as error:  # noqa: BLE001
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=pair) for pair in zip(sets, want, strict=True)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert errors == []
+    assert not any(wrong)

@@ -22,6 +22,7 @@ import { Visibility } from "./visibility.ts";
 
 /** What stands still between two thresholds and is redone only when asked for. */
 type Work = "scene" | "panels" | "theme";
+const FRAME = 14; // ms; a move is drawn at once if nothing was drawn for so long
 
 export class View {
   readonly element = element("div", { class: "ecg-widget", "data-lm-suppress-shortcuts": "true" });
@@ -44,6 +45,7 @@ export class View {
   readonly #work = new Set<Work>(["scene", "panels", "theme"]);
   #frame = 0;
   #paints = 0;
+  #drawn = 0;
   #width = 0;
   #mapWidth = 0;
   #layout: Layout | null = null;
@@ -129,10 +131,7 @@ export class View {
     // Another screen may have other pixels although the width stays.
     const rescale = () => this.#ask("scene");
     window.addEventListener("resize", rescale);
-    this.#stop.push(
-      () => sizes.disconnect(),
-      () => window.removeEventListener("resize", rescale),
-    );
+    this.#stop.push(() => [sizes.disconnect(), window.removeEventListener("resize", rescale)]);
     listenTo(this.#canvas, this.#navigator, {
       timeAt: (x) => this.#timeAt(x),
       perSecond: () => (this.#layout?.speed ?? 1) * this.#scale,
@@ -147,6 +146,10 @@ export class View {
       this.#navigator.spanChanged();
     }
     this.#ask(...(changed.has("waveform") || changed.has("target") ? (["panels"] as const) : []));
+    const slid = changed.has("threshold") || changed.has("n_clusters");
+    if (slid && this.#frame && performance.now() - this.#drawn > FRAME) {
+      this.#draw(); // now, not with the next frame: the picture is on the screen one frame sooner
+    }
   }
 
   /** What is asked for while nobody sees the view stays asked for. */
@@ -160,10 +163,9 @@ export class View {
   }
 
   readonly #draw = () => {
+    cancelAnimationFrame(this.#frame);
     this.#frame = 0;
-    if (!this.#visibility.seen) {
-      return;
-    }
+    if (!this.#visibility.seen) return;
     try {
       this.#update();
     } catch (error) {
@@ -217,6 +219,7 @@ export class View {
     const density = segmentation?.density ?? null;
     this.#bar.paint(overview, density, this.#colours, this.#cluster, this.#width, this.#theme, this.#font);
     this.#canvas.dataset.paints = String(++this.#paints);
+    this.#drawn = performance.now();
   }
 
   #readTheme(): void {
