@@ -172,6 +172,8 @@ class _Assignment:
 
     def reassign(self, doubts: torch.Tensor, centers: torch.Tensor) -> int:
         """Compare some rows with all centres; the number that changed cluster."""
+        if not len(doubts):
+            return 0
         offsets = self._rows.offsets(centers)
         changed = 0
         for some in torch.split(doubts, GATHERED_ROWS):
@@ -189,9 +191,7 @@ class _Assignment:
             # +1 where a row comes, -1 where it goes, 0 where it stays.
             near.zero_().scatter_(1, nearest, 1).scatter_(1, before, -leaving)
             self.sums += sums(near, gathered)
-            new = nearest.flatten()[: len(some)]
-            self.counts += torch.bincount(new, minlength=len(centers))
-            self.counts -= torch.bincount(before.flatten()[: len(some)], minlength=len(centers))
-            self.labels[some] = new
+            self.counts += near.sum((0, 2))
+            self.labels[some] = nearest.flatten()[: len(some)]
             changed += int(leaving.sum())
         return changed

@@ -32,8 +32,8 @@ def refilled(
     sums, counts
         ``(cluster, feature)`` and ``(cluster,)`` float64; not changed.
     """
-    empty = (counts == 0).nonzero().flatten().tolist()
-    if empty:
+    if not counts.amin():
+        empty = (counts == 0).nonzero().flatten().tolist()
         sums, counts = sums.clone(), counts.clone()
         for cluster, row in zip(empty, squared_to_own(rows, labels, centers).topk(len(empty)).indices, strict=True):
             donor, values = labels[row], rows.x[row].double()

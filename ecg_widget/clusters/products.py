@@ -95,7 +95,7 @@ def products(tiles: torch.Tensor, centers: torch.Tensor) -> torch.Tensor:
 
 
 def sums(members: torch.Tensor, tiles: torch.Tensor) -> torch.Tensor:
-    """Weighted sums of rows ``(cluster, feature)`` float64.
+    """Weighted sums of rows ``(cluster, feature)`` float64, those of some thousand rows added up in their own dtype.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def sums(members: torch.Tensor, tiles: torch.Tensor) -> torch.Tensor:
     tiles
         ``(tile, row, feature)``.
     """
-    return torch.bmm(members, tiles).sum(0, dtype=torch.float64)
+    return torch.bmm(members, tiles).sum(0).double()
 
 
 def total(values: torch.Tensor) -> float:

@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from ecg_widget.clusters.products import LEAST_TILES, TILE_ROWS, products, sums, tiled, total
 
-LEAST_ROWS = 12_288  # of fewer, comparing all with all centres takes less time than making a sketch
-SAMPLE_ROWS = 2_048  # on which the directions are found
+LEAST_ROWS = 8_192  # of fewer, comparing all with all centres takes less time than making a sketch
+SAMPLE_ROWS = 512  # on which the directions are found
 FEW_CENTERS = 12
 DIRECTIONS = (30, 62)  # for few centres, for more; with the two columns of the bounds a multiple of 32
 MOST_LEFT = 0.3  # share of the squared length outside of the subspace, above which too little would be proved
