@@ -1,6 +1,6 @@
 """Extraction of every candidate layer beside a plain forward pass of the same network on the same prepared batches.
 
-    flock /tmp/heavy.lock python tests/bench/bench_extraction.py [--short] [--json FILE]
+    python tests/bench/bench_extraction.py [--short] [--json FILE]
 
 They run on the same batches in turn, on 2 threads; ratios are those of the least times, since whatever else the
 machine does only adds. An extraction includes taking the memory for its results. Errors are largest differences to the same pass in float32, relative to the

@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -19,22 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import rows as table
+from browser.lab import FLAGS, chromium
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
 JS = Path(__file__).resolve().parents[2] / "js"
-# As tests/browser: software rendering, and no tab that is taken for hidden.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--disable-backgrounding-occluded-windows",
-    "--disable-renderer-backgrounding",
-    "--js-flags=--expose-gc",
-]
 BUDGET_MS = 8.0
 GROWTH_MB = 5.0
 FLAT = 1.3
@@ -164,15 +151,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     args = parser.parse_args()
-    browser_path = os.environ.get("ECG_WIDGET_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with served() as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=[*FLAGS, "--js-flags=--expose-gc"])
         page = browser.new_context(viewport={"width": 1400, "height": 1100}).new_page()
         page.on("pageerror", lambda error: print(f"page: {error}", file=sys.stderr))
         rows = moves(page, url) + lengths(page, url) + growth(page, url) + work(page, url)
         version = browser.version
         browser.close()
-    print(f"Chromium {version}, software rendering, {os.cpu_count()} cores, 12 leads x 5000 samples, K = 20")
+    print(f"Chromium {version}, software rendering, {table.machine()['cores']} cores, 12 leads x 5000 samples, K = 20")
     for r in rows:
         budget = "" if r["budget"] is None else f"  < {r['budget']:g} {'holds' if r['holds'] else 'MISSED'}"
         print(f"{r['name']:48s} {r['value']:9.2f} {r['unit']:5s}{budget}")

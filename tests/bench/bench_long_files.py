@@ -1,6 +1,6 @@
 """Long recordings in their files: opening, reading ten seconds, and the least and greatest samples of all of it.
 
-    flock /tmp/heavy.lock python tests/bench/bench_long_files.py [--short] [--json FILE]
+    python tests/bench/bench_long_files.py [--short] [--json FILE]
 
 24 h of 3 leads at 250 Hz and 1 h of 12 leads at 500 Hz, noise in WFDB's format 16 and in zarr where that is installed.
 """
