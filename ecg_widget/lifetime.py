@@ -11,6 +11,13 @@ from typing import Any
 _made: dict[str, tuple[str, list[weakref.ref[Any]]]] = {}
 
 
+def pause_earlier() -> None:
+    """Let the widgets of the running cell's earlier runs rest: what they compute ahead would delay the new one."""
+    cell, run = _running()
+    for widget in _earlier(cell, run):
+        widget.pause()
+
+
 def close_on_rerun(widget: Any) -> None:
     """Remember which run of which cell made a widget; close those of the cell's earlier runs.
 
@@ -19,19 +26,21 @@ def close_on_rerun(widget: Any) -> None:
     Parameters
     ----------
     widget
-        Anything with a ``close`` method that can be weakly referenced.
+        Anything with ``pause`` and ``close`` that can be weakly referenced.
     """
     cell, run = _running()
     if not cell:
         return
-    earlier, widgets = _made.get(cell, ("", []))
-    if earlier != run:
-        for made in widgets:
-            old = made()
-            if old is not None:
-                old.close()
-        widgets = []
-    _made[cell] = (run, [*widgets, weakref.ref(widget)])
+    for old in _earlier(cell, run):
+        old.close()
+    same_run = _made.get(cell, ("", []))[0] == run
+    _made[cell] = (run, [*(_made[cell][1] if same_run else []), weakref.ref(widget)])
+
+
+def _earlier(cell: str, run: str) -> list[Any]:
+    """Widgets that another run of this cell made and that are still there."""
+    made_by, widgets = _made.get(cell, ("", []))
+    return [] if made_by == run else [old for made in widgets if (old := made()) is not None]
 
 
 def forget(widget: Any) -> None:

@@ -12,7 +12,7 @@ from ecg_widget.activations import Activations
 from ecg_widget.captured import Store
 from ecg_widget.explorer import CACHE_BYTES, Explorer
 from ecg_widget.fits import ANCHOR
-from ecg_widget.lifetime import close_on_rerun
+from ecg_widget.lifetime import close_on_rerun, pause_earlier
 from ecg_widget.widget import ECGWidget
 
 __all__ = ["ECGWidget", "explore"]
@@ -90,6 +90,7 @@ def explore(
             f"explore: expected a network or activations, and one set of records, got {len(source)} and "
             f"{len(records)}; call explore(net, ds) or explore(ecg=ds, activations=...)"
         )
+    pause_earlier()
     explorer = Explorer(
         source[0],
         records[0],

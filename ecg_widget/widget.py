@@ -164,9 +164,14 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     def _valid_span(self, proposal: Any) -> list[float]:
         return list(self._checked(self.explorer.windows.span, proposal.value) or [])
 
+    def pause(self) -> None:
+        """Stop what is computed ahead, until the next move."""
+        self._reading.set()
+        self.explorer.ahead.interrupt()
+
     def close(self) -> None:
         """Leave the page and free caches and device memory."""
-        self._reading.set()
+        self.pause()
         self.explorer.close()
         if self.comm is not None:  # a page keeps the model of a closed widget, which need not keep its data
             state = dict.fromkeys(("waveform", "result", "ready", "overview"))
