@@ -44,7 +44,9 @@ def _bundle() -> str | Path:
 class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     """A live view of an ECG as a network sees it; made by `ecg_widget.explore`.
 
-    The user's traits may be set from the page or from Python; the others are Python's answers.
+    The user's traits may be set from the page or from Python; the others are Python's answers. A move that the page
+    answers itself (threshold, target, a number of clusters that is ready) sends nothing while the hand moves: Python
+    has it half a second after the last such move, or when the focus leaves the widget.
 
     Attributes
     ----------

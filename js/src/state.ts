@@ -59,6 +59,9 @@ type Read = "waveform" | "result" | "overview";
 /** s; spans are multiples of 10 s but for the recording's end, so that those further apart than this differ */
 const SAME_SPAN = 1;
 
+/** ms without a move, after which Python learns of moves that the page has answered itself */
+const REST = 500;
+
 type Listener = (changed: ReadonlySet<TraitName>) => void;
 
 export class State {
@@ -74,19 +77,25 @@ export class State {
   #composed = false;
   #decoded = 0;
   readonly #unreadable = { waveform: "", result: "", overview: "", ready: "" };
-  #unsaved = false;
-  #saving = 0;
+  /** Set here, not yet sent. */
+  readonly #pending = new Map<keyof UserTraits, unknown>();
+  #frame = 0;
+  #resting = 0;
+  #sending = false;
 
   constructor(model: AnyModel<Traits>) {
     this.#model = model;
-    this.#handlers = [...USER, ...PYTHON].map((name) => [`change:${name}`, () => this.#changed(name)] as const);
+    const user = USER.map((name) => [`change:${name}`, () => this.#received(name)] as const);
+    this.#handlers = [...user, ...PYTHON.map((name) => [`change:${name}`, () => this.#changed(name)] as const)];
     for (const [event, handler] of this.#handlers) {
       model.on(event, handler);
     }
+    document.addEventListener("visibilitychange", this.flush);
   }
 
   get<K extends TraitName>(name: K): Traits[K] {
-    return this.#model.get(name);
+    const pending = this.#pending as ReadonlyMap<TraitName, unknown>;
+    return pending.has(name) ? (pending.get(name) as Traits[K]) : this.#model.get(name);
   }
 
   get choices(): Choices {
@@ -117,7 +126,7 @@ export class State {
 
   /** Whether the picture shows something else than the controls say. */
   get stale(): boolean {
-    return !this.#isChosen(this.picture?.segmentation, this.#model.get("n_clusters"));
+    return !this.#isChosen(this.picture?.segmentation, this.get("n_clusters"));
   }
 
   /** Numbers of clusters to which a move takes a frame and no message, ascending. */
@@ -130,30 +139,43 @@ export class State {
       .sort((a, b) => a - b);
   }
 
-  /** Takes effect in every view at once and reaches Python with the next frame, together with other changes. */
+  /**
+   * Takes effect in every view at once. Python learns of it with the next frame, together with other changes; where
+   * the page needs no answer, when the hand rests, so that a drag sends one message.
+   */
   set<K extends keyof UserTraits>(name: K, value: Traits[K]): void {
-    if (JSON.stringify(this.#model.get(name)) === JSON.stringify(value)) {
+    if (JSON.stringify(this.get(name)) === JSON.stringify(value)) {
       return;
     }
-    this.#model.set(name, value);
-    this.#changed(name); // not every host announces what its own page has set
-    this.#unsaved = true;
-    if (this.#saving === 0) {
-      // A hidden page has no frames, yet a script may still move its controls.
-      this.#saving = document.hidden
-        ? (setTimeout(() => this.flush(), 16) as unknown as number)
-        : requestAnimationFrame(() => this.flush());
+    const answered = this.#answers(name, value);
+    this.#pending.set(name, value);
+    this.#changed(name);
+    if (document.hidden) {
+      setTimeout(this.flush, 16); // a hidden page has no frames, yet a script may still move its controls
+    } else if (!answered) {
+      this.#frame ||= requestAnimationFrame(this.flush);
+    } else {
+      clearTimeout(this.#resting);
+      this.#resting = setTimeout(this.flush, REST) as unknown as number;
     }
   }
 
-  /** Sends what is not yet sent. */
-  flush(): void {
-    this.#saving = 0;
-    if (this.#unsaved) {
-      this.#unsaved = false;
+  /** Sends what is not yet sent: by itself, and when the hand or the eye leaves the widget. */
+  readonly flush = (): void => {
+    cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#resting);
+    this.#frame = 0;
+    if (this.#pending.size > 0) {
+      const pending = [...this.#pending] as [keyof UserTraits, never][];
+      this.#sending = true;
+      for (const [name, value] of pending) {
+        this.#model.set(name, value);
+      }
+      this.#sending = false;
+      this.#pending.clear();
       this.#model.save_changes();
     }
-  }
+  };
 
   subscribe(listener: Listener): () => void {
     this.#listeners.add(listener);
@@ -162,10 +184,29 @@ export class State {
 
   dispose(): void {
     this.flush();
+    document.removeEventListener("visibilitychange", this.flush);
     for (const [event, handler] of this.#handlers) {
       this.#model.off(event, handler);
     }
     this.#listeners.clear();
+  }
+
+  /** Whether the page has all that a move needs. */
+  #answers(name: keyof UserTraits, value: unknown): boolean {
+    const k = Number(value);
+    return (
+      name === "threshold" ||
+      name === "target" ||
+      (name === "n_clusters" && this.#describesChoice(this.#model.get("ready")?.[k], k))
+    );
+  }
+
+  /** The last writer has it: what Python sets takes the place of what was not yet sent. */
+  #received(name: keyof UserTraits): void {
+    if (!this.#sending) {
+      this.#pending.delete(name);
+      this.#changed(name);
+    }
   }
 
   #changed(name: TraitName): void {
@@ -215,8 +256,8 @@ export class State {
     return (
       !!shown &&
       shown.nClusters === k &&
-      shown.record === this.#model.get("record") &&
-      shown.layers.join("\n") === this.#model.get("layers")?.join("\n")
+      shown.record === this.get("record") &&
+      shown.layers.join("\n") === this.get("layers")?.join("\n")
     );
   }
 
@@ -224,9 +265,9 @@ export class State {
     const { record, layers, n_clusters } = encoded?.attrs ?? {};
     return (
       n_clusters === k &&
-      record === this.#model.get("record") &&
+      record === this.get("record") &&
       Array.isArray(layers) &&
-      layers.join("\n") === this.#model.get("layers")?.join("\n") &&
+      layers.join("\n") === this.get("layers")?.join("\n") &&
       this.#covers(readSpan(encoded?.attrs ?? {}))
     );
   }
@@ -246,7 +287,7 @@ export class State {
 
   /** What was computed ahead for the user's choice, read when it is first looked at. */
   #chosenAhead(): Segmentation | null {
-    const k = this.#model.get("n_clusters");
+    const k = this.get("n_clusters");
     const encoded = this.#model.get("ready")?.[k];
     if (!encoded || !this.#describesChoice(encoded, k)) {
       return null;
@@ -273,7 +314,7 @@ export class State {
       return ahead;
     }
     const shown = this.#picture?.segmentation;
-    const answered = this.#isChosen(this.#segmentation, this.#model.get("n_clusters"));
+    const answered = this.#isChosen(this.#segmentation, this.get("n_clusters"));
     if (this.#recording && this.#overview?.record === this.#recording.record) {
       return answered ? this.#segmentation : (shown ?? null); // never an older choice on a new stretch
     }

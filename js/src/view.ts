@@ -132,6 +132,7 @@ export class View {
     const rescale = () => this.#ask("scene");
     window.addEventListener("resize", rescale);
     this.#stop.push(() => [sizes.disconnect(), window.removeEventListener("resize", rescale)]);
+    this.element.addEventListener("focusout", this.#state.flush);
     listenTo(this.#canvas, this.#navigator, {
       timeAt: (x) => this.#timeAt(x),
       perSecond: () => (this.#layout?.speed ?? 1) * this.#scale,

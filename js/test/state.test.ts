@@ -4,7 +4,7 @@ import { MockModel } from "./model.ts";
 import { result, waveform } from "./synthetic.ts";
 
 let frames: (() => void)[] = [];
-const page = { hidden: false };
+const page = Object.assign(new EventTarget(), { hidden: false });
 const frame = () => {
   const due = frames;
   frames = [];
@@ -18,25 +18,74 @@ beforeEach(() => {
   page.hidden = false;
   vi.stubGlobal("document", page);
   vi.stubGlobal("requestAnimationFrame", (callback: () => void) => frames.push(callback));
+  vi.stubGlobal("cancelAnimationFrame", () => {
+    frames = [];
+  });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
 });
 afterEach(() => {
   vi.unstubAllGlobals();
   vi.restoreAllMocks();
+  vi.useRealTimers();
 });
 
 describe("writing", () => {
-  it("sends at most once a frame, and only what changed, in a drag of 60 ticks", () => {
+  it("sends at most once a frame, and only what changed, in a drag of 60 ticks that the kernel must answer", () => {
     const mock = new MockModel();
     const state = new State(mock.model);
     for (let tick = 0; tick < 60; tick++) {
-      state.set("threshold", tick / 60);
+      state.set("n_clusters", 2 + (tick % 19));
       if (tick % 4 === 3) {
         frame();
       }
     }
     expect(mock.saves).toHaveLength(15);
-    expect(mock.saves.every((save) => Object.keys(save).join() === "threshold")).toBe(true);
-    expect(mock.saves.at(-1)).toEqual({ threshold: 59 / 60 });
+    expect(mock.saves.every((save) => Object.keys(save).join() === "n_clusters")).toBe(true);
+    expect(mock.saves.at(-1)).toEqual({ n_clusters: 2 + (59 % 19) });
+  });
+
+  it("tells Python of moves that the page has answered once the hand rests, in one message", () => {
+    const ready = Object.fromEntries(
+      [9, 10, 11].map((k) => [k, result({ clusters: k, record: "1", layers: ["blocks.2"] })]),
+    );
+    const mock = new MockModel({ waveform: waveform({ record: "1" }), result: ready[9]!, n_clusters: 9, ready });
+    const state = new State(mock.model);
+    for (let tick = 0; tick < 60; tick++) {
+      state.set("threshold", tick / 60);
+      state.set("n_clusters", 9 + (tick % 3));
+      vi.advanceTimersByTime(100);
+      frame();
+    }
+    expect(mock.saves).toEqual([]);
+    expect(state.picture?.segmentation?.nClusters).toBe(11);
+    vi.advanceTimersByTime(1000);
+    expect(mock.saves).toEqual([{ threshold: 59 / 60, n_clusters: 11 }]);
+  });
+
+  it.each([
+    ["a move that the kernel must answer", (state: State) => state.set("record", "2")],
+    ["the hand that leaves", (state: State) => state.flush()],
+    ["the tab that is hidden", () => page.dispatchEvent(new Event("visibilitychange"))],
+  ])("takes along what rests: %s", (_, act) => {
+    const mock = new MockModel();
+    const state = new State(mock.model);
+    state.set("threshold", 0.9);
+    act(state);
+    frame();
+    expect(mock.saves).toHaveLength(1);
+    expect(mock.saves[0]).toMatchObject({ threshold: 0.9 });
+    vi.runAllTimers();
+    expect(mock.saves).toHaveLength(1);
+  });
+
+  it("lets Python have the last word on what was not yet sent", () => {
+    const mock = new MockModel();
+    const state = new State(mock.model);
+    state.set("threshold", 0.9);
+    mock.receive({ threshold: 0.1 });
+    vi.runAllTimers();
+    expect(state.get("threshold")).toBe(0.1);
+    expect(mock.saves).toEqual([]);
   });
 
   it("joins traits that change in one frame", () => {
@@ -59,12 +108,10 @@ describe("writing", () => {
   });
 
   it("does not wait for frames that a hidden page never has", () => {
-    vi.useFakeTimers();
     page.hidden = true;
     const mock = new MockModel();
     new State(mock.model).set("target", "MI");
     vi.runAllTimers();
-    vi.useRealTimers();
     expect(mock.saves).toEqual([{ target: "MI" }]);
   });
 
@@ -88,6 +135,7 @@ describe("reading", () => {
       state.subscribe((changed) => seen[i]!.push(...changed));
     });
     states[0]!.set("threshold", 0.7);
+    states[0]!.flush();
     mock.receive({ target: "MI" });
     expect(new Set(seen[0])).toEqual(new Set(["threshold", "target"]));
     expect(new Set(seen[1])).toEqual(new Set(["threshold", "target"]));

@@ -40,6 +40,11 @@ SETTINGS = {
     "@jupyterlab/completer-extension:manager": {"autoCompletion": False},
 }
 START_S = 90
+LEAVE = """() => {
+    const widgets = [...document.querySelectorAll('.ecg-widget')];
+    widgets.forEach(widget => widget.dispatchEvent(new FocusEvent('focusout')));
+    return widgets.length;
+}"""
 # What JupyterLab itself logs as an error where there is no network or no server extension; nothing of ours.
 FOREIGN = re.compile(r"favicon|translations|lsp/status|/api/news|Failed to load resource: net::ERR_", re.IGNORECASE)
 
@@ -177,7 +182,12 @@ class Notebook:
         )
 
     def python(self, code: str):
-        """Run code in the notebook's kernel; its last line is an expression whose JSON comes back."""
+        """Run code in the notebook's kernel; its last line is an expression whose JSON comes back.
+
+        As when a user runs a cell, the focus leaves the widgets first, which then tell Python what they have not yet.
+        """
+        if self.page.evaluate(LEAVE):
+            self.frames(4)
         *lines, last = code.strip().splitlines()
         wrapped = "\n".join([*lines, f"import json as _json; print('\\x02' + _json.dumps({last}) + '\\x03')"])
         text = self.page.evaluate(
