@@ -181,22 +181,25 @@ def activations(
     layouts = {name: probed.layout for name, probed in found.items()}
     centres: dict[str, np.ndarray] = {}
     parts: dict[str, list[Part]] = {}
-    with inference(network, device) as place, capture(network.module, names, layouts=layouts) as captured:
+    row = 0
+    with inference(network, device) as place:
         travel, kept = Travel(network, place), Extraction(ds.sizes["record"], names, dtype, place)
+
+        def keep(name: str, cells: torch.Tensor) -> None:
+            if name not in parts:
+                at = _samples(found[name].field, cells.shape[2], windows.shape[2], grid)
+                owned, centres[name] = _owned(at, starts, windows.shape[2])
+                parts[name] = window_parts(owned, cells.shape[2])
+            kept.write(row, name, cells, parts[name] if count > 1 else None, count)
+
         step = max(1, batch_size // count)
-        for row in range(0, ds.sizes["record"], step):
-            prepared = network.prepare(ds.isel(record=slice(row, row + step)))
-            with autocast(place, precision):
-                output = network(travel(prepared.x))
-            if not parts:
-                for name in names:
-                    n_cells = captured[name].shape[2]
-                    at = _samples(found[name].field, n_cells, windows.shape[2], grid)
-                    keep, centres[name] = _owned(at, starts, windows.shape[2])
-                    parts[name] = window_parts(keep, n_cells)
-            kept.write(row, captured, output, parts if count > 1 else None)
-            captured.clear()
-            valid.append(prepared.valid)
+        with capture(network.module, names, layouts=layouts, into=keep):
+            for row in range(0, ds.sizes["record"], step):
+                prepared = network.prepare(ds.isel(record=slice(row, row + step)))
+                with autocast(place, precision):
+                    output = network(travel(prepared.x))
+                kept.end_batch(row, output)
+                valid.append(prepared.valid)
         kept.finish()
     time = _Axis(ds["record"].variable, torch.cat(valid).numpy(), first.start_s, first.sampling_rate)
     fingerprint = network.fingerprint

@@ -7,7 +7,7 @@ stream of its own, and what batch i - 1 put out is moved from pinned memory to i
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -47,42 +47,41 @@ class Extraction:
         self._staging = Staging(device) if device.type == "cuda" else None
 
     def write(
-        self,
-        row: int,
-        captured: Mapping[str, Tensor],
-        output: Tensor,
-        parts: Mapping[str, Sequence[Part]] | None = None,
+        self, row: int, name: str, cells: Tensor, parts: Sequence[Part] | None = None, n_windows: int = 1
     ) -> None:
-        """Keep what one batch put out.
+        """Keep what a layer has put out for one batch, while it still lies in the processor's cache.
 
         Parameters
         ----------
         row
             Of the batch's first record.
-        captured
-            Layer -> ``(record * window, channel, cell)``.
-        output
-            ``(record, target)``.
+        name
+            The layer.
+        cells
+            ``(record * window, channel, cell)``.
         parts
-            Layer -> the cells that are kept of each window, see `window_parts`; None where records are read whole.
+            The cells that are kept of each window, see `window_parts`; None where records are read whole.
+        n_windows
+            Of a record.
         """
-        n = len(output)
+        kept = [(0, 0, cells.shape[2], 0)] if parts is None else parts
+        n = len(cells) // n_windows
+        if name not in self.arrays:
+            n_cells = sum(last - first for _, first, last, _ in kept)
+            self.arrays[name] = np.empty((self.n_records, n_cells, cells.shape[1]), self.dtype)
+        place = torch.from_numpy(self.arrays[name][row : row + n])
+        windows = cells.reshape(n, -1, *cells.shape[1:])  # a view
+        for window, first, last, at in kept:
+            some = windows[:, window, :, first:last].transpose(1, 2)
+            self._put(f"{name} {window}", some, place[:, at : at + last - first])
+            if self.dtype == np.float16:
+                self._note(name, some)
+
+    def end_batch(self, row: int, output: Tensor) -> None:
+        """Keep the network's outputs ``(record, target)`` of a batch, which ends with them."""
         if self.output is None:
             self.output = np.empty((self.n_records, output.shape[1]), np.float32)
-        self._put("", output, torch.from_numpy(self.output[row : row + n]))
-        for name in self.layers:
-            cells = captured[name]
-            kept = [(0, 0, cells.shape[2], 0)] if parts is None else parts[name]
-            if name not in self.arrays:
-                n_cells = sum(last - first for _, first, last, _ in kept)
-                self.arrays[name] = np.empty((self.n_records, n_cells, cells.shape[1]), self.dtype)
-            place = torch.from_numpy(self.arrays[name][row : row + n])
-            windows = cells.reshape(n, -1, *cells.shape[1:])  # a view
-            for window, first, last, at in kept:
-                some = windows[:, window, :, first:last].transpose(1, 2)
-                self._put(f"{name} {window}", some, place[:, at : at + last - first])
-                if self.dtype == np.float16:
-                    self._note(name, some)
+        self._put("", output, torch.from_numpy(self.output[row : row + len(output)]))
         if self._staging is not None:
             self._staging.next_batch()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +82,12 @@ CHANNELS_FIRST = Layout()
 
 @contextmanager
 def capture(
-    module: nn.Module, layers: Sequence[str], *, layouts: Mapping[str, Layout] | None = None, stop: bool = False
+    module: nn.Module,
+    layers: Sequence[str],
+    *,
+    layouts: Mapping[str, Layout] | None = None,
+    stop: bool = False,
+    into: Callable[[str, torch.Tensor], None] | None = None,
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Collect the outputs of named layers of the forward passes in the block; hooks are removed whatever happens.
 
@@ -96,6 +101,9 @@ def capture(
         Layer -> `Layout`: then outputs are ``(record, channel, cell)``. None: as the layer gives them.
     stop
         Leave the forward pass as soon as every layer has its output; `Reached` is raised inside the block.
+    into
+        Called with a layer and its output as soon as the layer has run, in place of keeping it: the memory is then free
+        for the layers behind.
 
     Yields
     ------
@@ -124,7 +132,11 @@ def capture(
                     f"layer {name!r}: expected an output (record, channel, cell), got {_described(output)}; choose a "
                     "layer before the pooling"
                 )
-            outputs[name] = tensor if layouts is None else layouts[name].read(tensor)
+            read = tensor if layouts is None else layouts[name].read(tensor)
+            if into is not None:
+                into(name, read)
+                return
+            outputs[name] = read
             if stop and len(outputs) == len(layers):
                 raise Reached
 

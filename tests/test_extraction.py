@@ -45,9 +45,9 @@ def test_each_batch_is_written_in_place(net, ds, acts, monkeypatch):
             super().__init__(*args)
             made.append(self)
 
-        def write(self, row, captured, output, parts=None):
+        def write(self, *given):
             before = {k: v.ctypes.data for k, v in self.arrays.items()}
-            super().write(row, captured, output, parts)
+            super().write(*given)
             assert all(self.arrays[k].ctypes.data == at for k, at in before.items())
 
     monkeypatch.setattr(sys.modules["ecg_widget.activations"], "Extraction", Watched)  # the name is the function's too
@@ -191,11 +191,13 @@ def test_extraction_through_staging(net, ds, acts):
     from ecg_widget.layouts import capture
 
     travel = Travel(net, CPU)
-    with torch.inference_mode(), capture(net.module, list(acts)) as captured:
+    row = 0
+    with (
+        torch.inference_mode(),
+        capture(net.module, list(acts), into=lambda name, cells: kept.write(row, name, cells)),
+    ):
         for row in range(0, len(ds.record), 2):
-            output = net(travel(net.prepare(ds.isel(record=slice(row, row + 2))).x))
-            kept.write(row, captured, output)
-            captured.clear()
+            kept.end_batch(row, net(travel(net.prepare(ds.isel(record=slice(row, row + 2))).x)))
         kept.finish()
     for name, layer in acts.items():
         np.testing.assert_allclose(kept.arrays[name], layer.values, atol=5e-4 * float(np.abs(layer).max()))
