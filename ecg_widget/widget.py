@@ -177,7 +177,8 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         self.explorer.close()
         if self.comm is not None:  # a page keeps the model of a closed widget, which need not keep its data
             state = dict.fromkeys(("waveform", "result", "ready", "overview"))
-            self._send({"method": "update", "state": state, "buffer_paths": []})
+            for _ in range(2):  # once more, as the model also keeps its state before the last change
+                self._send({"method": "update", "state": state, "buffer_paths": []})
         self.layout.close()  # a widget of its own, which nothing else closes
         super().close()
         forget(self)

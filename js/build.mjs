@@ -1,19 +1,46 @@
-// One ES module with the styles inside: what anywidget loads is this file and nothing else, online or off.
+// What anywidget loads is one ES module with the styles inside and nothing else, online or off.
+import { createHash } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { context } from "esbuild";
+
+const watching = process.argv.includes("--watch");
+
+/**
+ * The script as a module that runs it once in a page. A host loads a module anew for every widget, and a browser never
+ * lets go of one: twenty runs of a cell would leave twenty compiled copies.
+ */
+const once = {
+  name: "once",
+  setup: (build) =>
+    build.onEnd(async ({ outputFiles }) => {
+      for (const { path, text } of outputFiles ?? []) {
+        const key = `ecg_widget ${createHash("sha256").update(text).digest("hex").slice(0, 16)}`;
+        await mkdir(dirname(path), { recursive: true });
+        await writeFile(
+          path,
+          `function make() {\n${text}return bundle.default;\n}\nexport default globalThis[Symbol.for("${key}")] ??= make();\n`,
+        );
+      }
+    }),
+};
 
 const build = await context({
   entryPoints: ["src/widget.ts"],
   outfile: "../ecg_widget/static/widget.js",
   bundle: true,
-  format: "esm",
+  format: "iife",
+  globalName: "bundle",
   target: "es2022",
-  minify: !process.argv.includes("--watch"),
+  minify: !watching,
   legalComments: "none",
   // A surrogate pair or a dash must survive hosts that serve or inline the text without a charset.
   charset: "ascii",
   logLevel: "info",
+  write: false,
+  plugins: [once],
 });
-if (process.argv.includes("--watch")) {
+if (watching) {
   await build.watch();
 } else {
   await build.rebuild();
