@@ -375,5 +375,5 @@ class Explorer:
         """Clusters over the whole of a long recording, in `n` windows of it."""
         captured, windows = self._captured, self.windows
         pieces = captured.windows.spread_in(row, n)
-        key = ("density", row, names, fit.clusters.n_clusters, id(fit), n)
+        key = ("density", row, names, fit, n)
         return self._cache.get(key, lambda: density(captured.embedding(pieces, names), fit, pieces, windows))

@@ -27,7 +27,7 @@ DRAFT_ITERATIONS = 10  # of Lloyd's algorithm for each step: a neighbour starts 
 FIRST_ITERATIONS = 20  # of the very first draft, which starts from nothing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a fit equals itself alone, so that it can be a key
 class Fit:
     """Clusters, and the slot (colour) of each.
 

@@ -221,9 +221,11 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         record, pyramid, told = self.record, self.explorer.pyramid(self.record), [time.monotonic()]
 
         def tell(read: float) -> None:
-            if not stop.is_set() and (read == 1 or time.monotonic() - told[0] > TOLD_S):
+            if read == 1 or time.monotonic() - told[0] > TOLD_S:
                 told[0] = time.monotonic()
-                self.overview = overview(self.explorer, record)
+                with self._moving:
+                    if not stop.is_set():
+                        self.overview = overview(self.explorer, record)
 
         threading.Thread(target=pyramid.build, args=(stop, tell), name="ecg-widget reading", daemon=True).start()
 
