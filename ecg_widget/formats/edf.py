@@ -19,9 +19,9 @@ from ecg_widget.formats.channels import Stored, chosen, dataset, factor
 from ecg_widget.formats.edf_header import (
     Channel,
     Header,
-    annotations,
     check_channel,
     kind_of,
+    read_annotations,
     read_header,
     record_starts,
 )
@@ -111,7 +111,7 @@ def read(
         attrs["gaps"] = int((np.diff(places) > channels[0].per_record).sum())
         attrs["gap_rounding"] = moved
     if texts:
-        found = annotations(header)
+        found = read_annotations(header)
         attrs["annotation_onset"] = [round(onset - float(starts[0]), 9) for onset, _, _ in found]
         attrs["annotation_duration"] = [span for _, span, _ in found]
         attrs["annotation_text"] = [text for _, _, text in found]

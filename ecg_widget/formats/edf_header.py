@@ -15,7 +15,7 @@ import numpy as np
 from ecg_widget.formats.limits import LARGEST_FILE, MOST_CHANNELS, RATES
 from ecg_widget.records import RecordError
 
-__all__ = ["Channel", "Header", "annotations", "check_channel", "kind_of", "read_header", "record_starts"]
+__all__ = ["Channel", "Header",  "check_channel", "kind_of", "read_annotations", "read_header", "record_starts"]
 
 _MAGIC = {b"0       ": "EDF", b"\xffBIOSEMI": "BDF"}
 _BYTES = {"EDF": 2, "BDF": 3}  # of a sample
@@ -192,7 +192,7 @@ def record_starts(header: Header) -> np.ndarray:
     return starts
 
 
-def annotations(header: Header) -> list[tuple[float, float, str]]:
+def read_annotations(header: Header) -> list[tuple[float, float, str]]:
     """Onset and duration (s; NaN where none is stated) and text of every annotation, in order of onset."""
     found = []
     for k, mark in enumerate(header.annotations):

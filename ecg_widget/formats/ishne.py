@@ -96,6 +96,8 @@ def read(
     >>> locate(Path("no-such-file.ecg")) is None
     True
     """
+    from ecg_widget import __version__  # noqa: PLC0415  (the package imports its readers' package)
+
     file = path.name
     if length not in ("header", "file"):
         raise ValueError(f"length: expected 'header' or 'file', got {length!r}")
@@ -121,7 +123,9 @@ def read(
     stored = Stored(
         path, [found[i] for i in keep], float(header.rate), header.n_samples, steps, part, _PIECE // header.n_leads
     )
-    return dataset(stored, {"source": file, "format": NAME, "reader": "ecg_widget", "filters": ""}, lazy=lazy)
+    return dataset(
+        stored, {"source": file, "format": NAME, "reader": f"ecg_widget {__version__}", "filters": ""}, lazy=lazy
+    )
 
 
 def _header(path: Path, *, from_file: bool, checksum: bool) -> _Header:
