@@ -192,7 +192,7 @@ def open_ecg(
         Names for the records instead of those of the files.
     lazy
         Whether the samples stay in the file until they are asked for: True or False, or None for those of more than
-        16 million samples in all leads (WFDB and zarr; other formats are always read whole).
+        16 million samples in all leads (WFDB, EDF, ISHNE and zarr; other formats are always read whole).
     **options
         For the reader of one format; an option that it does not know is an error.
 

@@ -127,9 +127,7 @@ def scp(
                     for at in range(first, last + 1):
                         if 0 <= at - start < r.size:
                             r[at - start] -= b[at - mark + fiducial - 1]
-    leads = b"".join(
-        struct.pack("<IIB", f, f + s.size - 1, c) for f, s, c in zip(firsts, samples, codes, strict=False)
-    )
+    leads = b"".join(struct.pack("<IIB", f, f + s.size - 1, c) for f, s, c in zip(firsts, samples, codes, strict=False))
     bodies = {
         1: b"\x00\x06\x00Clark\x00\x02\x08\x00SBJ-123\x00"
         + struct.pack("<BHHBHHBHB", 27, 2, 5, 28, 2, 150, 29, 1, 2)
@@ -143,7 +141,5 @@ def scp(
         length = round(beat[0].size * (beat_interval or interval) / 1000)
         body = struct.pack("<HHH", length, fiducial, len(places))
         bodies[4] = body + b"".join(struct.pack("<HIII", *p) for p in places)
-        bodies[5] = packed(
-            beat, nanovolts=beat_nanovolts, interval=beat_interval or interval, order=order, code=code
-        )
+        bodies[5] = packed(beat, nanovolts=beat_nanovolts, interval=beat_interval or interval, order=order, code=code)
     return scp_file(bodies, protocol)

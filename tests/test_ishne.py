@@ -120,7 +120,7 @@ class TestISHNE:
 
     def test_length(self, write):
         path = write(stated=9000)
-        with pytest.raises(RecordError, match="samples: expected 9000 of 12 leads .* 700 samples and 0 bytes"):
+        with pytest.raises(RecordError, match=r"samples: expected 9000 of 12 leads .* 700 samples and 0 bytes"):
             open_ecg(path)
         np.testing.assert_array_equal(open_ecg(path, length="file").signal, open_ecg(write()).signal)
         with pytest.raises(ValueError, match="length: expected 'header' or 'file'"):

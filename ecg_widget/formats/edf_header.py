@@ -15,7 +15,7 @@ import numpy as np
 from ecg_widget.formats.limits import LARGEST_FILE, MOST_CHANNELS, RATES
 from ecg_widget.records import RecordError
 
-__all__ = ["Channel", "Header",  "check_channel", "kind_of", "read_annotations", "read_header", "record_starts"]
+__all__ = ["Channel", "Header", "check_channel", "kind_of", "read_annotations", "read_header", "record_starts"]
 
 _MAGIC = {b"0       ": "EDF", b"\xffBIOSEMI": "BDF"}
 _BYTES = {"EDF": 2, "BDF": 3}  # of a sample

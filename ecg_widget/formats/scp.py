@@ -247,14 +247,16 @@ def _stored(
     step = rhythm.nanovolts if reference is None else math.gcd(rhythm.nanovolts, reference.nanovolts)
     scale = factor(f"{file}: section 6: amplitude", f"{step}nV", units) / step  # mV of a nanovolt
 
-    nanovolts = np.full((len(keep), n_samples), np.nan)
-    for row, i in enumerate(keep):
-        lead = found[i]
-        values = rhythm.samples(i, lead.n_samples, tables) * rhythm.nanovolts
+    decoded_leads = []  # a lead that is longer than its data is found here, before memory is taken for all of them
+    for i in keep:
+        values = rhythm.samples(i, found[i].n_samples, tables) * rhythm.nanovolts
         if beats is not None and reference is not None:
             length = round(beats.length * 1000 / reference.interval)
-            _add(values, lead, reference.samples(i, length, tables) * reference.nanovolts, beats)
-        nanovolts[row, lead.first - start : lead.last - start + 1] = values
+            _add(values, found[i], reference.samples(i, length, tables) * reference.nanovolts, beats)
+        decoded_leads.append(values)
+    nanovolts = np.full((len(keep), n_samples), np.nan)
+    for row, (i, values) in enumerate(zip(keep, decoded_leads, strict=True)):
+        nanovolts[row, found[i].first - start : found[i].last - start + 1] = values
 
     def part(rows: Sequence[int], first: int, last: int) -> np.ndarray:
         return nanovolts[list(rows), first:last] * scale
