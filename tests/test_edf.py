@@ -169,6 +169,56 @@ class TestEDF:
         np.testing.assert_allclose(ds.signal[0, 0], _pyedflib(path)["I"][0], atol=1e-6)
         assert float(abs(open_ecg(write(_signal("I", unit="V"))).signal).max()) > 1
 
+    def test_micro_sign(self, write):
+        path = write(_signal("I", unit="uV"))
+        data = bytearray(path.read_bytes())
+        _field(data, "unit", 0, int(data[252:256]), b"\xb5V")
+        expected = open_ecg(path).signal
+        path.write_bytes(data)
+        np.testing.assert_array_equal(open_ecg(path).signal, expected)
+
+    def test_names_instead_of_labels(self, write):
+        path = write(_signal("ECG"), _signal("ECG"), _signal("Resp", 25, "l"))
+        with pytest.raises(RecordError, match="each lead once, got 'ECG' twice"):
+            open_ecg(path)
+        ds = open_ecg(path, names=["II", "V5", "Resp"])
+        assert ds.lead.values.tolist() == ["II", "V5"]
+        values = edfio.read_edf(path).signals[1].data
+        np.testing.assert_allclose(ds.signal.sel(lead="V5")[0], values, atol=1e-6)
+        with pytest.raises(
+            RecordError, match=r"names: expected 3, one for each of the channels \['ECG', 'ECG', 'Resp'\]"
+        ):
+            open_ecg(path, names=["II", "V5"])
+
+    @pytest.mark.parametrize("kind", ["EDF", "EDFPLUS", "BDF", "BDFPLUS"])
+    def test_files_of_another_writer(self, tmp_path, kind):
+        path = tmp_path / "x.bin"
+        values = RNG.normal(0, 1, (2, 2500))
+        with pyedflib.EdfWriter(str(path), 2, getattr(pyedflib, f"FILETYPE_{kind}")) as writer:
+            for i, (label, low, high) in enumerate((("II", -5, 5), ("V3", 5, -5))):  # V3 upside down
+                top = 2**23 - 1 if "BDF" in kind else 32767
+                writer.setSignalHeader(
+                    i,
+                    {"label": label, "dimension": "mV", "sample_frequency": 500, "physical_min": low}
+                    | {"physical_max": high, "digital_min": -top - 1, "digital_max": top},
+                )
+            writer.setPatientName("Secretname")
+            writer.writeSamples(list(values))
+        ds = open_ecg(path)
+        assert ds.attrs["format"] == kind.replace("PLUS", "+C")
+        assert "ecret" not in str(ds.to_dict())
+        np.testing.assert_allclose(ds.signal[0], values, atol=10 / (2**23 if "BDF" in kind else 32767))
+        for i, (values_there, _, _) in enumerate(_pyedflib(path).values()):
+            np.testing.assert_allclose(ds.signal[0, i], values_there, atol=1e-6)
+
+    def test_a_recorder_that_did_not_finish(self, write):
+        path = write(annotations=[], data_record_duration=1)
+        expected = open_ecg(path).signal
+        data = bytearray(path.read_bytes())
+        data[236:244] = b"-1      "
+        path.write_bytes(data[:-100])
+        np.testing.assert_array_equal(open_ecg(path).signal, expected[..., : 7 * 250])
+
     def test_filters(self, write):
         signals = [
             _signal("I", prefiltering="HP:0.05Hz LP:150Hz N:50Hz"),

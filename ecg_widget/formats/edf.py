@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def read(
     *,
     leads: Sequence[str] | None = None,
     units: str | None = None,
+    names: Sequence[str] | None = None,
     rate: float | None = None,
     texts: bool = False,
     lazy: bool | None = None,
@@ -61,6 +63,9 @@ def read(
         As in `ecg_widget.records.open_ecg`.
     units
         The unit of channels whose header states none; an error where it states another one.
+    names
+        Names for all channels with samples, in the file's order, instead of their labels, where these do not tell
+        which leads they are, or are the same.
     rate
         Hz: read the channels of this sampling rate, where there are several.
     texts
@@ -89,8 +94,9 @@ def read(
     except ImportError as error:
         raise ImportError(f'{file}: expected the package edfio, got none; pip install "ecg-widget[edf]"') from error
     header = read_header(path)
+    if names is not None:
+        header = _renamed(header, names)
     channels = _choose(header, leads, rate)
-    names = [canonical_lead(channel.label) for channel in channels]
     for channel in channels:
         check_channel(header, channel)
     factors = [factor(f"{file}: channel {c.position} ({c.label})", c.dimension, units) for c in channels]
@@ -118,7 +124,8 @@ def read(
     samples = _Samples(header, channels, factors, places)
     steps = [abs(c.step) * f for c, f in zip(channels, factors, strict=True)]
     per_piece = channels[0].per_record * max(1, _PIECE // header.values_a_record)
-    stored = Stored(path, names, header.rate(channels[0]), n_samples, steps, samples.part, per_piece)
+    spelled = [canonical_lead(channel.label) for channel in channels]
+    stored = Stored(path, spelled, header.rate(channels[0]), n_samples, steps, samples.part, per_piece)
     return dataset(stored, attrs, lazy=lazy)
 
 
@@ -187,6 +194,16 @@ def _choose(header: Header, leads: Sequence[str] | None, rate: float | None) -> 
             "(Hz) or leads="
         )
     return channels
+
+
+def _renamed(header: Header, names: Sequence[str]) -> Header:
+    labels = [c.label for c in header.signals]
+    if isinstance(names, str) or len(names) != len(labels):
+        raise RecordError(
+            f"{header.path.name}: names: expected {len(labels)}, one for each of the channels {labels}, got {names!r}"
+        )
+    signals = tuple(replace(c, label=name) for c, name in zip(header.signals, names, strict=True))
+    return replace(header, signals=signals)
 
 
 def _is_ecg(label: str) -> bool:
