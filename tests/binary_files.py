@@ -98,6 +98,20 @@ def plain(values: np.ndarray) -> bytes:
     return values.astype("<i2").tobytes()
 
 
+def _thinned(values: np.ndarray, start: int, zones, means: int) -> np.ndarray:
+    """Means of so many samples where none of them lies in a zone or behind the end; else the sample."""
+    protected = np.zeros(values.size + means, bool)
+    protected[values.size :] = True
+    for first, last in zones:
+        protected[max(0, first - start) : max(0, last - start + 1)] = True
+    out, at = [], 0
+    while at < values.size:
+        together = means if not protected[at : at + means].any() else 1
+        out.append(round(values[at : at + together].mean()))
+        at += together
+    return np.array(out)
+
+
 def scp(
     samples: list[np.ndarray],
     *,
@@ -114,9 +128,14 @@ def scp(
     fiducial: int = 0,
     places=(),
     bimodal: int = 0,
+    zones=(),
+    means: int = 1,
     protocol: int = 20,
 ) -> bytes:
-    """An SCP-ECG file; with `beat`, the reference beat is taken away at `places` (type, first, fiducial, last)."""
+    """An SCP-ECG file; with `beat`, the reference beat is taken away at `places` (type, first, fiducial, last).
+
+    With `means`, the mean of so many samples stands for them outside `zones` (first, last).
+    """
     firsts = firsts or [1] * len(samples)
     residual = [s.astype(np.int64).copy() for s in samples]
     if beat is not None:
@@ -127,13 +146,15 @@ def scp(
                     for at in range(first, last + 1):
                         if 0 <= at - start < r.size:
                             r[at - start] -= b[at - mark + fiducial - 1]
+    if means > 1:
+        residual = [_thinned(r, start, zones, means) for r, start in zip(residual, firsts, strict=True)]
     leads = b"".join(struct.pack("<IIB", f, f + s.size - 1, c) for f, s, c in zip(firsts, samples, codes, strict=False))
     bodies = {
         1: b"\x00\x06\x00Clark\x00\x02\x08\x00SBJ-123\x00"
         + struct.pack("<BHHBHHBHB", 27, 2, 5, 28, 2, 150, 29, 1, 2)
         + b"\xff\x00\x00",
         3: struct.pack("<BB", len(samples), (beat is not None) | 4 | len(samples) << 3 & 0xF8) + leads,
-        6: packed(residual, nanovolts=nanovolts, interval=interval, order=order, code=code, bimodal=bimodal),
+        6: packed(residual, nanovolts=nanovolts, interval=interval * means, order=order, code=code, bimodal=bimodal),
     }
     if table is not None:
         bodies[2] = table
@@ -141,5 +162,6 @@ def scp(
         length = round(beat[0].size * (beat_interval or interval) / 1000)
         body = struct.pack("<HHH", length, fiducial, len(places))
         bodies[4] = body + b"".join(struct.pack("<HIII", *p) for p in places)
+        bodies[4] += b"".join(struct.pack("<II", *z) for z in zones)
         bodies[5] = packed(beat, nanovolts=beat_nanovolts, interval=beat_interval or interval, order=order, code=code)
     return scp_file(bodies, protocol)

@@ -26,6 +26,15 @@ def _leads(n=12, length=400):
 SAMPLES = _leads()
 BEAT = [np.rint(90 * np.exp(-(((np.arange(100) - 40) / 6) ** 2)) * (i + 1)).astype(int) for i in range(12)]
 PLACES = [(0, 20, 60, 119), (1, 150, 170, 190), (0, 230, 250, 290), (0, 380, 395, 460)]
+BIMODAL = {
+    "beat": BEAT,
+    "fiducial": 41,
+    "places": PLACES[:1] + PLACES[2:3],
+    "means": 4,
+    "bimodal": 1,
+    "beat_interval": 2000,
+}
+ZONES = [(49, 72), (238, 262)]
 
 
 @pytest.fixture
@@ -115,6 +124,40 @@ class TestSCP:
         np.testing.assert_allclose(ds.signal[0, 0], _reference(path)["II"], atol=1e-7)
         assert float(ds.adc_step[0, 0]) == pytest.approx(0.001)
 
+    @pytest.mark.parametrize("coded", [True, False])
+    def test_bimodal(self, write, coded):
+        t = np.arange(400)
+        slow = [np.rint(40 * np.sin(2 * np.pi * (t + 20 * i) / 160)).astype(int) for i in range(12)]
+        for lead, beat in zip(slow, BEAT, strict=True):
+            for _, first, fiducial, last in BIMODAL["places"]:
+                lead[first - 1 : last] += beat[first - fiducial + 40 : last - fiducial + 41]
+        for zone in ZONES:  # detail that means of four would lose
+            for lead in slow:
+                lead[zone[0] : zone[1] - 1] += RNG.integers(-60, 60, zone[1] - zone[0] - 1)
+        options = {} if coded else {"table": None, "code": plain}
+        ds = open_ecg(write(slow, **BIMODAL, zones=ZONES, **options))
+        assert ds.attrs["compression"] == "bimodal: 125 Hz outside 2 protected zones"
+        assert ds.time.attrs["sampling_rate"] == 500
+        steps = ds.signal.sel(lead="II")[0].values / 0.0025 - slow[1]
+        protected = np.zeros(400, bool)
+        for first, last in ZONES:
+            protected[first - 1 : last] = True
+            np.testing.assert_allclose(steps[first - 1 : last], 0, atol=1e-3)
+        # Outside: the slope of 1.6 steps a sample, half a sample late, and the ends of spans, where means repeat.
+        assert np.abs(steps[~protected]).max() < 4
+        assert np.sqrt(np.mean(steps[~protected] ** 2)) < 1.2
+        assert np.abs(steps[~protected]).max() > 0.1  # lost it is
+
+    def test_bimodal_with_zones_that_do_not_fit_the_samples(self, write):
+        path = write(**BIMODAL, zones=ZONES)
+        assert open_ecg(path).sizes["time"] == 400
+        data = path.read_bytes()
+        at = data.index(struct.pack("<IIII", *ZONES[0], *ZONES[1]))
+        for zones in ((49, 84, 238, 262), (49, 60, 238, 262)):
+            path.write_bytes(data[:at] + struct.pack("<IIII", *zones) + data[at + 16 :])
+            with pytest.raises(RecordError, match=r"section 6: lead 0: expected \d+ samples"):
+                open_ecg(path, checksum=False)
+
     def test_leads_one_after_another(self, write):
         samples = [s[:100] for s in SAMPLES[:4]]
         ds = open_ecg(write(samples, firsts=[1, 1, 101, 151]))
@@ -158,11 +201,24 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"bimodal": 1}, "section 6: .* got bimodal compression, which is not read; export"),
+            ({"bimodal": 1}, "expected 4 and 5, since .* samples have two rates, got none of 4, 5"),
             (
-                {"beat": BEAT, "beat_interval": 1000, "fiducial": 41, "places": PLACES[:1]},
-                "section 6: expected a residual at the interval of its reference beat, 1000 us, got 2000 us",
+                {"beat": BEAT, "beat_interval": 3000, "fiducial": 41, "places": PLACES[:1]},
+                "section 6: interval: expected 1 to 16 times the 3000 us of the reference beat, got 2000 us",
             ),
+            (
+                {"beat": BEAT, "beat_interval": 100, "fiducial": 41, "places": PLACES[:1]},
+                "section 6: interval: expected 1 to 16 times the 100 us",
+            ),
+            (
+                {"beat": BEAT, "fiducial": 41, "places": PLACES[:2], "means": 4, "bimodal": 1},
+                "section 4: protected zones: expected one a beat, since samples have two rates, got none",
+            ),
+            (
+                {**BIMODAL, "zones": [(60, 70), (65, 80)]},
+                "section 4: protected zones: expected one from sample 71 on, got 65 to 80",
+            ),
+            ({**BIMODAL, "zones": [(0, 0), (80, 70)]}, "section 4: protected zones"),
             ({"protocol": 30}, "section 0: protocol version: expected 1.0 to 2.9, got 3"),
             ({"interval": 0}, "section 6: expected an amplitude and an interval above 0"),
             ({"nanovolts": 0}, "section 6: expected an amplitude"),
@@ -247,14 +303,16 @@ class TestRefused:
 @settings(max_examples=400, deadline=None, derandomize=True, database=None)
 @given(
     changes=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=6),
-    kind=st.sampled_from(["coded", "plain", "subtracted"]),
+    kind=st.sampled_from(["coded", "plain", "subtracted", "bimodal"]),
     cut=st.integers(0, 20),
 )
 def test_hostile(tmp_path_factory, changes, kind, cut):
     samples = [s[:150] for s in SAMPLES[:3]]
-    options = {"coded": {}, "plain": {"table": None, "code": plain, "order": 1}, "subtracted": {}}[kind]
-    if kind == "subtracted":
+    options = {"coded": {}, "plain": {"table": None, "code": plain, "order": 1}, "subtracted": {}, "bimodal": {}}[kind]
+    if kind in ("subtracted", "bimodal"):
         options = {"beat": [b[30:60] for b in BEAT[:3]], "fiducial": 11, "places": [(0, 20, 25, 40), (0, 90, 95, 110)]}
+    if kind == "bimodal":
+        options |= {"zones": [(22, 30), (93, 101)], "means": 4, "bimodal": 1, "beat_interval": 2000}
     data = bytearray(scp(samples, codes=(1, 2, 3), **options))
     for at, value in changes:
         data[at % len(data)] = value

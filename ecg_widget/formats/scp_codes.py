@@ -15,6 +15,7 @@ __all__ = ["DEFAULT", "Code", "Table", "decoded", "read_tables", "summed"]
 _DEFAULT = 19999  # stands in section 2 for the table of the standard
 _LONGEST = 32  # bits
 _MOST_TABLES = 64
+_PADDING = 16  # bits; up to an even number of bytes
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def read_tables(file: str, body: bytes) -> list[Table]:
     return tables
 
 
-def decoded(where: str, data: bytes, n_samples: int, tables: Sequence[Table]) -> np.ndarray:
+def decoded(where: str, data: bytes, n_samples: int, tables: Sequence[Table], *, whole: bool = False) -> np.ndarray:
     """Decode the bits of one lead ``(n_samples,)``.
 
     Parameters
@@ -106,6 +107,8 @@ def decoded(where: str, data: bytes, n_samples: int, tables: Sequence[Table]) ->
         As many as are expected.
     tables
         Of section 2; the first one is in force until a code names another.
+    whole
+        Whether nothing but padding may be left.
 
     Examples
     --------
@@ -114,7 +117,14 @@ def decoded(where: str, data: bytes, n_samples: int, tables: Sequence[Table]) ->
     """
     if n_samples > 8 * len(data):
         raise RecordError(f"{where}: expected at most a sample a bit, got {n_samples} samples in {len(data)} bytes")
-    bits = format(int.from_bytes(data, "big"), f"0{8 * len(data)}b")
+    out, left = _decode(where, format(int.from_bytes(data, "big"), f"0{8 * len(data)}b"), n_samples, tables)
+    if whole and left >= _PADDING:
+        raise RecordError(f"{where}: expected {n_samples} samples and no more, got {left} bits behind them")
+    return out
+
+
+def _decode(where: str, bits: str, n_samples: int, tables: Sequence[Table]) -> tuple[np.ndarray, int]:
+    """Samples, and how many bits are left."""
     out = np.empty(n_samples, np.int64)
     table = tables[0]
     longest = max(table, default=0)
@@ -144,7 +154,7 @@ def decoded(where: str, data: bytes, n_samples: int, tables: Sequence[Table]) ->
             value = int(raw, 2) - (1 << code.extra if raw[0] == "1" else 0)
             at += code.extra
         out[i] = value
-    return out
+    return out, len(bits) - at
 
 
 def summed(values: np.ndarray, order: int) -> np.ndarray:
