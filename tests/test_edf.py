@@ -457,6 +457,10 @@ class TestSharedFiles:
         step = float(max(edf.adc_step.max(), ishne.adc_step.max()))
         assert step == pytest.approx(0.001)  # uV of ISHNE, in mV
         assert float(abs(edf.signal - ishne.signal).max()) <= step
+        table = np.genfromtxt(formats / "csv/ptbxl_00001_500hz.csv", delimiter=",", names=True)
+        for lead in LEADS:  # the same recording as text, in whole uV
+            for other in (edf, ishne):
+                assert float(abs(other.signal.sel(lead=lead)[0].values - table[lead]).max()) <= 0.5 * step
         # The 500 Hz WFDB of record 1 is not beside the project; the database's own at 100 Hz was made from it.
         wfdb = open_ecg(shared_data / "ptbxl/records100/00000/00001_lr")
         for other in (edf, ishne):
