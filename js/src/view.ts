@@ -1,19 +1,18 @@
 // One mounted view: reads the state, lays out, paints. It does not know how the traits travel.
-import { type Overlay, Painter } from "./canvas.ts";
-import { Controls, type Display } from "./controls.ts";
+import type { Overlay } from "./canvas.ts";
+import { Controls } from "./controls.ts";
 import { element, setText } from "./element.ts";
 import { listenTo } from "./hands.ts";
-import { arrange, hasTwelveLeads, type Layout, sightOf, toX, traceAt } from "./layout.ts";
 import { Navigator } from "./navigator.ts";
 import { clusterColours } from "./palette.ts";
 import { ContributionPanel } from "./panels/contribution.ts";
 import { MapPanel } from "./panels/map.ts";
 import { OverviewBar } from "./panels/overview.ts";
-import { DARK, fitScale, footer, LIGHT, type Theme } from "./paper.ts";
+import { DARK, LIGHT, type Theme } from "./paper.ts";
 import type { Recording } from "./recording.ts";
-import { rulingText } from "./ruler.ts";
 import type { Segmentation } from "./segmentation.ts";
 import { cellAt, cellBorders } from "./segments.ts";
+import { Sheet } from "./sheet.ts";
 import type { State, TraitName } from "./state.ts";
 import { STYLE } from "./style.css.ts";
 import { type Pointer, Texts } from "./texts.ts";
@@ -27,29 +26,23 @@ const FRAME = 14; // ms; a move is drawn at once if nothing was drawn for so lon
 export class View {
   readonly element = element("div", { class: "ecg-widget", "data-lm-suppress-shortcuts": "true" });
   readonly #state: State;
-  readonly #display: Display = { arrangement: "3x4", colouring: "bands" };
   readonly #controls: Controls;
   readonly #navigator: Navigator;
+  readonly #sheet: Sheet;
   readonly #root = element("div", { class: "ecg" });
   readonly #texts = new Texts();
-  readonly #canvas = element("canvas", { "data-ecg": "waveform", role: "img", tabindex: 0 });
-  readonly #caption = element("figcaption");
   readonly #figure = element("figure");
   readonly #empty = element("div", { class: "empty" });
   readonly #contribution = new ContributionPanel((cluster) => this.#point(-1, cluster));
   readonly #map = new MapPanel((cell) => this.#point(cell, -1));
   readonly #bar: OverviewBar;
-  readonly #painter = new Painter(this.#canvas);
   readonly #visibility: Visibility;
   readonly #stop: (() => void)[] = [];
   readonly #work = new Set<Work>(["scene", "panels", "theme"]);
   #frame = 0;
-  #paints = 0;
   #drawn = 0;
   #width = 0;
   #mapWidth = 0;
-  #layout: Layout | null = null;
-  #scale = 1;
   #theme: Theme = LIGHT;
   #font = "sans-serif";
   #recording: Recording | null = null;
@@ -64,20 +57,21 @@ export class View {
   constructor(state: State) {
     this.#state = state;
     this.#navigator = new Navigator(state, () => this.#ask("scene"));
+    this.#sheet = new Sheet(state, this.#navigator);
     this.#controls = new Controls(
       state,
-      this.#display,
+      this.#sheet.display,
       () => this.#ask("scene"),
       (seconds) => this.#navigator.moveTo(this.#navigator.sight.whole[0] + seconds),
     );
     this.#bar = new OverviewBar(this.#navigator);
     const texts = this.#texts;
     this.#figure.append(
-      element("div", { class: "scroll" }, this.#canvas),
+      element("div", { class: "scroll" }, this.#sheet.canvas),
       this.#controls.window,
       this.#bar.element,
       texts.readout,
-      this.#caption,
+      this.#sheet.caption,
     );
     const picture = element("div", { class: "picture" }, texts.progress, this.#empty, this.#figure);
     const panels = element("aside", { class: "panels" }, this.#contribution.element, this.#map.element);
@@ -104,7 +98,7 @@ export class View {
     for (const stop of this.#stop) {
       stop();
     }
-    this.#painter.dispose();
+    this.#sheet.dispose();
     this.#map.dispose();
     this.#bar.dispose();
     this.element.remove();
@@ -133,9 +127,9 @@ export class View {
     window.addEventListener("resize", rescale);
     this.#stop.push(() => [sizes.disconnect(), window.removeEventListener("resize", rescale)]);
     this.element.addEventListener("focusout", this.#state.flush);
-    listenTo(this.#canvas, this.#navigator, {
-      timeAt: (x) => this.#timeAt(x),
-      perSecond: () => (this.#layout?.speed ?? 1) * this.#scale,
+    listenTo(this.#sheet.canvas, this.#navigator, {
+      timeAt: (x) => this.#sheet.timeAt(x),
+      perSecond: () => this.#sheet.perSecond,
       hover: (x, y) => this.#hover(x, y),
       leave: () => this.#point(-1, -1),
       stepCell: (by) => this.#stepCell(by),
@@ -212,14 +206,13 @@ export class View {
     }
     this.#work.clear();
     const overlay = this.#overlay();
-    this.#painter.paint(overlay);
+    this.#sheet.paint(overlay);
     this.#map.paint(overlay, this.#mapWidth, this.#theme, this.#font);
     const pointed = this.#cluster >= 0 ? this.#cluster : (segmentation?.cluster[this.#cell] ?? -1);
     this.#contribution.highlight(pointed);
     this.#bar.update(overview, this.#width);
     const density = segmentation?.density ?? null;
     this.#bar.paint(overview, density, this.#colours, this.#cluster, this.#width, this.#theme, this.#font);
-    this.#canvas.dataset.paints = String(++this.#paints);
     this.#drawn = performance.now();
   }
 
@@ -235,50 +228,8 @@ export class View {
     this.#figure.hidden = recording === null;
     this.#empty.hidden = recording !== null;
     setText(this.#empty, this.#state.error ? "" : "Waiting for the first record");
-    if (!recording) {
-      this.#layout = null;
-      return;
-    }
-    const { sight, long } = this.#navigator;
-    const { overview } = this.#state;
-    const seen = long ? sight : sightOf(recording, sight.start - recording.start);
-    const layout = arrange(recording, this.#display.arrangement, seen, overview?.level);
-    this.#layout = layout;
-    this.#scale = fitScale(layout.width, this.#width, devicePixelRatio);
-    // What the rounding of the scale leaves over becomes margin, so that the paper ends where the page does.
-    const width = Math.min(this.#width / this.#scale, layout.widest);
-    this.#painter.setScene({
-      layout: { ...layout, width: Math.max(width, layout.width) },
-      recording,
-      scale: this.#scale,
-      devicePixelRatio,
-      theme: this.#theme,
-      font: this.#font,
-    });
-    const twelve = hasTwelveLeads(recording.leads);
-    this.#controls.nameRows(recording.leads.length, twelve, layout.density || layout.slow);
-    const first = layout.window[0] - recording.start;
-    this.#controls.updateWindow(layout.window, long ? 0 : this.#navigator.reach(recording), first);
-    const density = layout.density ? this.#state.picture?.segmentation?.density : null;
-    const facts = footer({
-      ...recording,
-      scale: this.#scale,
-      devicePixelRatio,
-      arrangement: [
-        ...layout.arrangement,
-        ...(density ? [`clusters: shares in ${density.windows[0]} of ${density.windows[1]} windows`] : []),
-      ],
-      shift: layout.shift,
-      speed: layout.speed,
-      ruling: layout.slow ? rulingText(layout.speed) : "",
-    });
-    setText(this.#caption, facts.join(" \u00b7 "));
-    const keys = long ? " Page keys move through the recording." : "";
-    const label = `ECG of record ${recording.record}, leads ${recording.leads.join(", ")}. Arrow keys step through the cells.${keys}`;
-    if (this.#canvas.getAttribute("aria-label") !== label) {
-      this.#canvas.setAttribute("aria-label", label);
-    }
-    this.#canvas.classList.toggle("long", long);
+    const around = { width: this.#width, theme: this.#theme, font: this.#font };
+    this.#sheet.show(recording, around, this.#controls);
   }
 
   #overlay(): Overlay | null {
@@ -289,16 +240,11 @@ export class View {
         borders: this.#borders,
         colours: this.#colours,
         threshold: this.#state.get("threshold"),
-        colouring: this.#display.colouring,
+        colouring: this.#sheet.display.colouring,
         cell: this.#cell,
         cluster: this.#cluster,
       }
     );
-  }
-
-  #timeAt(x: number): number {
-    const strip = this.#layout?.clusterStrip;
-    return strip ? strip.t0 + (x / this.#scale - toX(strip, strip.t0)) / strip.speed : 0;
   }
 
   #hover(x: number, y: number): void {
@@ -308,8 +254,7 @@ export class View {
   }
 
   #underHand(): Pointer | null {
-    const at = this.#layout ? traceAt(this.#layout, this.#hand.x / this.#scale, this.#hand.y / this.#scale) : null;
-    return at && { time: at.time, lead: at.trace?.lead ?? -1 };
+    return this.#sheet.pointerAt(this.#hand.x, this.#hand.y);
   }
 
   /** The paper or its cells are others: what is under the hand is another time, a cell that keys chose keeps its own. */
@@ -335,10 +280,11 @@ export class View {
   /** From the first cell that can be seen, and with the paper drawn along in a long recording. */
   #stepCell(by: 1 | -1): boolean {
     const centre = this.#segmentation?.centre ?? [];
-    if (centre.length === 0 || !this.#layout) {
+    const { layout } = this.#sheet;
+    if (centre.length === 0 || !layout) {
       return false;
     }
-    const [t0, t1] = this.#layout.window;
+    const [t0, t1] = layout.window;
     const first = Math.max(0, cellAt(this.#borders, Math.max(t0, this.#borders[0]!)));
     const next = this.#cell < 0 ? first : Math.min(Math.max(this.#cell + by, 0), centre.length - 1);
     this.#point(next, -1);
