@@ -18,6 +18,7 @@ import traitlets as t
 import xarray as xr
 
 from ecg_widget.ahead import TOLD_S
+from ecg_widget.calipers import check_calipers
 from ecg_widget.choices import choices
 from ecg_widget.explorer import Explorer
 from ecg_widget.fits import ANCHOR, N_CLUSTERS
@@ -61,6 +62,9 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     span : list of float
         Of a long recording: beginning and end in s of the part that `waveform` and `result` are about, whole windows of
         10 s (or of the length that the network reads); empty for recordings that are shown whole.
+    calipers : list of dict
+        What has been measured in the page, of all records, in the order in which it was placed, see
+        `ecg_widget.calipers`. May be set from Python: the page draws it, and fills values in when it next measures.
     result : xarray.Dataset or None
         Of the shown record, see `Explorer.result`. Replaced, never changed. The page may be shown a first answer from
         some of the cells until the exact one is there; reading it in Python waits for the exact one.
@@ -95,6 +99,7 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     record = t.Unicode().tag(sync=True)
     target = t.Unicode().tag(sync=True)
     span = t.List(t.Float()).tag(sync=True)
+    calipers = t.List(t.Dict()).tag(sync=True)
     result: t.TraitType[xr.Dataset | None, xr.Dataset | None] = Result(encode)
     ready: t.TraitType[Ready | None, Ready | None] = Encoded(Ready.encoded)
     waveform: t.TraitType[xr.Dataset | None, xr.Dataset | None] = Encoded(encode)
@@ -165,6 +170,10 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     @t.validate("span")
     def _valid_span(self, proposal: Any) -> list[float]:
         return list(self._checked(self.explorer.windows.span, proposal.value) or [])
+
+    @t.validate("calipers")
+    def _valid_calipers(self, proposal: Any) -> list[dict[str, Any]]:
+        return list(self._checked(check_calipers, proposal.value))
 
     def pause(self) -> None:
         """Stop what is computed ahead, until the next move."""

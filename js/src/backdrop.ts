@@ -1,7 +1,9 @@
 // What stands still under and over the traces: the paper's grid, and names, pulses and times.
 import type { Scene } from "./canvas.ts";
-import { PULSE_X } from "./layout.ts";
-import { GAIN, LARGE, SMALL, SPEED } from "./paper.ts";
+import type { Flag } from "./flags.ts";
+import { type Layout, PULSE_X } from "./layout.ts";
+import { LARGE, SMALL, type Theme } from "./paper.ts";
+import type { Pen } from "./pen.ts";
 import { ruling } from "./ruler.ts";
 
 /** Device pixels below which lines melt into a tint. */
@@ -14,39 +16,43 @@ export function fontOf(mm: number, scene: Scene, size: number, weight: number, l
 
 /** What of the grid a scene shows; two scenes of one key share it. */
 export function gridKey(mm: number, { layout, theme }: Scene): string {
-  const moving = layout.speed === SPEED ? "" : layout.window[0];
+  const moving = layout.slow ? layout.window[0] : "";
   return [mm, layout.widest, layout.gridHeight, layout.speed, theme.paper, moving].join();
 }
 
-export function drawGrid(c: CanvasRenderingContext2D, mm: number, { layout, theme }: Scene): void {
-  const width = Math.round(layout.widest * mm);
-  const height = Math.round(layout.gridHeight * mm);
+/** Each line stands where its millimetre is, to the nearest pixel: no error adds up along the paper. */
+export function drawGrid(c: Pen, mm: number, { layout, theme }: Scene): void {
+  const { widest, gridHeight } = layout;
+  const [width, height] = [Math.round(widest * mm), Math.round(gridHeight * mm)];
   const thin = Math.max(1, Math.round(0.1 * mm));
-  if (layout.speed === SPEED) {
-    // A large square is a whole number of pixels: all of them are one.
-    const tile = document.createElement("canvas");
-    const side = Math.round(LARGE * mm);
-    tile.width = side;
-    tile.height = side;
-    const t = tile.getContext("2d")!;
-    for (const [step, colour] of [
-      [SMALL, theme.small],
-      [LARGE, theme.large],
-    ] as const) {
-      t.fillStyle = colour;
-      for (let at = step === SMALL ? SMALL : 0; at < LARGE && step * mm >= CLOSE; at += step) {
-        t.fillRect(Math.round(at * mm), 0, thin, side);
-        t.fillRect(0, Math.round(at * mm), side, thin);
+  const upright = (x: number) => c.fillRect(Math.round(x * mm - (thin - 1) / 2), 0, thin, height);
+  const level = (y: number) => c.fillRect(0, Math.round(y * mm - (thin - 1) / 2), width, thin);
+  if (!layout.slow && SMALL * mm >= CLOSE) {
+    c.fillStyle = theme.small;
+    for (let at = SMALL; at < Math.max(widest, gridHeight); at += SMALL) {
+      if (at % LARGE !== 0) {
+        if (at < widest) upright(at);
+        if (at < gridHeight) level(at);
       }
     }
-    c.fillStyle = c.createPattern(tile, "repeat") ?? theme.small;
-    c.fillRect(0, 0, width, height);
-    return;
   }
-  // Slower than 25 mm/s the squares would be times that nobody counts in: the lines stand at round times instead.
+  if (layout.slow) {
+    drawTimes(c, mm, layout, theme, upright);
+  }
+  c.fillStyle = theme.large;
+  for (let at = 0; at < widest && !layout.slow; at += LARGE) {
+    upright(at);
+  }
+  for (let at = 0; at <= gridHeight; at += LARGE) {
+    level(at);
+  }
+}
+
+/** Slower than real paper the squares would be times that nobody counts in: lines stand at round times instead. */
+function drawTimes(c: Pen, mm: number, layout: Layout, theme: Theme, upright: (x: number) => void): void {
   const { small, large } = ruling(layout.speed);
   const { t0, t1, x } = layout.clusterStrip;
-  const origin = layout.origin;
+  const { origin } = layout;
   for (const [step, colour] of [
     [small, theme.small],
     [large, theme.large],
@@ -57,36 +63,27 @@ export function drawGrid(c: CanvasRenderingContext2D, mm: number, { layout, them
     c.fillStyle = colour;
     for (let i = Math.ceil((t0 - origin) / step - 1e-6); i * step <= t1 - origin + 1e-6; i++) {
       if (step === large || Math.abs((i * step) / large - Math.round((i * step) / large)) > 1e-6) {
-        c.fillRect(Math.round((x + (i * step + origin - t0) * layout.speed) * mm), 0, thin, height);
+        upright(x + (i * step + origin - t0) * layout.speed);
       }
     }
-  }
-  c.fillStyle = theme.large;
-  for (let y = 0; y <= layout.gridHeight; y += LARGE) {
-    c.fillRect(0, Math.round(y * mm), width, thin);
   }
 }
 
 /** Over the traces. `covered` is the stretch of time that there is a signal for. */
-export function drawText(
-  c: CanvasRenderingContext2D,
-  mm: number,
-  scene: Scene,
-  covered: readonly [number, number],
-): void {
+export function drawText(c: Pen, mm: number, scene: Scene, covered: readonly [number, number]): void {
   const { layout, theme } = scene;
   c.strokeStyle = theme.ink;
   c.lineWidth = Math.max(1, 0.25 * mm);
   c.lineJoin = "miter";
   c.beginPath();
-  // 1 mV for 0.2 s with short feet; where 0.2 s is a hair's breadth, a bar that can be seen.
+  // 1 mV (one unit of the signal) for 0.2 s with short feet; where 0.2 s is a hair's breadth, a bar that can be seen.
   const wide = Math.max(0.2 * layout.speed, 0.8);
   for (const baseline of layout.pulses) {
     const [left, right] = [PULSE_X + 1, PULSE_X + 1 + wide];
     c.moveTo(PULSE_X * mm, baseline * mm);
     c.lineTo(left * mm, baseline * mm);
-    c.lineTo(left * mm, (baseline - GAIN) * mm);
-    c.lineTo(right * mm, (baseline - GAIN) * mm);
+    c.lineTo(left * mm, (baseline - layout.gain) * mm);
+    c.lineTo(right * mm, (baseline - layout.gain) * mm);
     c.lineTo(right * mm, baseline * mm);
     c.lineTo((right + 1) * mm, baseline * mm);
   }
@@ -134,9 +131,22 @@ export function drawText(
   drawReading(c, mm, scene, covered);
 }
 
+/** Triangles: at the limit of the recorder, and where a line goes on beyond the paper. */
+export function drawFlags(c: Pen, mm: number, { theme }: Scene, flags: readonly Flag[]): void {
+  c.fillStyle = theme.alert;
+  for (const { kind, x, y } of flags) {
+    const [tip, foot] = kind === "above" ? [0.4, 2.4] : kind === "below" ? [-0.4, -2.4] : [-0.6, -2.6];
+    c.beginPath();
+    c.moveTo(x * mm, (y + tip) * mm);
+    c.lineTo((x - 1.2) * mm, (y + foot) * mm);
+    c.lineTo((x + 1.2) * mm, (y + foot) * mm);
+    c.fill();
+  }
+}
+
 /** Blank paper where nothing has been read yet says so: it is neither silence nor a gap. */
 function drawReading(
-  c: CanvasRenderingContext2D,
+  c: Pen,
   mm: number,
   { layout, theme, font, devicePixelRatio }: Scene,
   [start, end]: readonly [number, number],

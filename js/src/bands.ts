@@ -3,6 +3,7 @@ import type { Overlay, Scene } from "./canvas.ts";
 import { pixelOf } from "./ink.ts";
 import { type Area, toX } from "./layout.ts";
 import { LARGE } from "./paper.ts";
+import type { Pen } from "./pen.ts";
 import { type Runs, UNCERTAIN } from "./segments.ts";
 
 /** How a look that is no cluster is filled. */
@@ -15,7 +16,7 @@ export function edge(area: Area, mm: number, time: number): number {
 
 /** Bands of an area between the columns `left` and `right` (exclusive). */
 export function drawBands(
-  c: CanvasRenderingContext2D,
+  c: Pen,
   mm: number,
   area: Area,
   scene: Scene,
@@ -76,7 +77,7 @@ export function columnColours(
 }
 
 /** The pointed cell: its own stretch outlined, its receptive field as a bracket above the first row. */
-export function drawCell(c: CanvasRenderingContext2D, mm: number, scene: Scene, overlay: Overlay, areas: Area[]): void {
+export function drawCell(c: Pen, mm: number, scene: Scene, overlay: Overlay, areas: Area[]): void {
   const { cell, segmentation, borders } = overlay;
   if (cell < 0 || cell >= segmentation.centre.length) {
     return;

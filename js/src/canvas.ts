@@ -1,19 +1,22 @@
 // Paints one canvas from layers that are kept: grid, traces, colours along the traces. A new threshold or another
 // cell under the pointer repaints the stretches that look otherwise than before, and nothing else.
-import { drawGrid, drawText, gridKey } from "./backdrop.ts";
+import { drawFlags, drawGrid, drawText, gridKey } from "./backdrop.ts";
 import { columnColours, drawBands, drawCell, edge } from "./bands.ts";
+import { type Caliper, drawCalipers } from "./calipers.ts";
 import { Changes } from "./changes.ts";
+import type { Flag } from "./flags.ts";
 import { hatch } from "./hatch.ts";
 import { Ink, pixelOf } from "./ink.ts";
-import { type Area, type Layout, toX } from "./layout.ts";
-import { GAIN, LARGE, type Theme } from "./paper.ts";
+import type { Area, Layout } from "./layout.ts";
+import { lineOf } from "./lines.ts";
+import { LARGE, type Theme } from "./paper.ts";
 import type { Recording } from "./recording.ts";
 import type { Segmentation } from "./segmentation.ts";
-import { findRuns, MASKED, Runs } from "./segments.ts";
+import { MASKED, Runs, runsIn } from "./segments.ts";
 import { Strips } from "./strips.ts";
-import { isReadable, Polyline, trace } from "./trace.ts";
+import { isReadable, Polyline } from "./trace.ts";
 
-export type Colouring = "bands" | "trace";
+export type Colouring = "bands" | "trace" | "strip";
 
 export interface Scene {
   readonly layout: Layout;
@@ -23,6 +26,7 @@ export interface Scene {
   readonly devicePixelRatio: number;
   readonly theme: Theme;
   readonly font: string;
+  readonly flags?: readonly Flag[];
 }
 
 export interface Overlay {
@@ -46,6 +50,7 @@ export class Painter {
   readonly #strips = new Strips();
   readonly #patterns = new Map<string, CanvasPattern | string>();
   readonly #ink = new Ink();
+  #calipers: readonly Caliper[] = [];
   #columns = new Uint32Array(0);
   #gridKey = "";
   #scene: Scene | null = null;
@@ -104,19 +109,8 @@ export class Painter {
     this.#line.clear();
     const readable = isReadable(recording, layout.speed * mm);
     for (const block of readable ? layout.blocks : []) {
-      for (const { lead, area, baseline, offset } of block.traces) {
-        const signal = recording.signal[lead]!;
-        const rate = recording.samplingRate;
-        const from = Math.max(0, Math.ceil((area.t0 - recording.start) * rate - 1e-6));
-        // One sample more than the stretch holds closes the line at the column's border.
-        const to = Math.min(signal.length, Math.floor((area.t1 - recording.start) * rate + 1e-6) + 1);
-        const frame = {
-          x0: toX(area, recording.start + from / rate) * mm,
-          y0: (baseline + offset * GAIN) * mm,
-          perSample: (area.speed * mm) / rate,
-          perUnit: GAIN * mm,
-        };
-        trace(signal, from, to, frame, this.#line);
+      for (const one of block.traces) {
+        lineOf(recording, one, mm, this.#line);
       }
     }
     this.#ink.clear();
@@ -125,6 +119,7 @@ export class Painter {
     this.#ink.put(c);
     const nothing = [layout.window[1], layout.window[1]] as const;
     drawText(c, mm, scene, readable ? [recording.start, recording.end] : nothing);
+    drawFlags(c, mm, scene, scene.flags ?? []);
   }
 
   #resize(width: number, height: number): void {
@@ -144,7 +139,7 @@ export class Painter {
     }
   }
 
-  paint(overlay: Overlay | null): void {
+  paint(overlay: Overlay | null, calipers: readonly Caliper[] = []): void {
     const scene = this.#scene;
     if (!scene) {
       return;
@@ -153,19 +148,21 @@ export class Painter {
     const same =
       !this.#fresh &&
       overlay !== null &&
+      calipers === this.#calipers &&
       last?.segmentation === overlay.segmentation &&
       last.colours === overlay.colours &&
       last.borders === overlay.borders &&
       last.colouring === overlay.colouring &&
       last.cluster === overlay.cluster;
     [this.#before, this.#runs] = [this.#runs, this.#before];
-    this.#findRuns(overlay);
+    runsIn(overlay, scene.layout.window, this.#runs);
     const { width, height } = this.#canvas;
     this.#changes.clear(width, height);
     if (same) {
       this.#changes.collect(scene.layout, this.#areas, this.#mm, last, overlay, this.#before, this.#runs);
     }
     this.#last = overlay;
+    this.#calipers = calipers;
     this.#fresh = false;
     if (!same) {
       this.#changes.all();
@@ -177,20 +174,6 @@ export class Painter {
     for (let i = 0; i < rects.length; i += 4) {
       this.#paintRect(scene, overlay, rects[i]!, rects[i + 1]!, rects[i + 2]!, rects[i + 3]!);
     }
-  }
-
-  /** Of the cells that can be seen: what a recording holds beyond the paper's edge costs nothing. */
-  #findRuns(overlay: Overlay | null): void {
-    this.#runs.length = 0;
-    if (!overlay) {
-      return;
-    }
-    const { borders, segmentation, threshold } = overlay;
-    const [t0, t1] = this.#scene!.layout.window;
-    const n = segmentation.centre.length;
-    const from = Math.max(0, firstAbove(borders, t0) - 1);
-    const to = Math.min(n, firstAbove(borders, t1));
-    findRuns(segmentation, threshold, from, to, this.#runs);
   }
 
   #paintRect(scene: Scene, overlay: Overlay | null, x: number, y: number, w: number, h: number): void {
@@ -224,6 +207,7 @@ export class Painter {
       drawCell(c, mm, scene, overlay, this.#areas);
     }
     c.drawImage(this.#traces, x, y, w, h, x, y, w, h);
+    drawCalipers(c, mm, scene, this.#calipers);
     if (!whole) {
       c.restore();
     }
@@ -287,19 +271,4 @@ export class Painter {
     this.#scene = null;
     this.#last = null;
   }
-}
-
-/** Index of the first value above a limit in an ascending list. */
-function firstAbove(values: Float64Array, limit: number): number {
-  let low = 0;
-  let high = values.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (values[middle]! > limit) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return low;
 }

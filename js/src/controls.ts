@@ -1,30 +1,12 @@
 // Native inputs: a label, a keyboard and a screen reader for each, at no cost.
-import type { Colouring } from "./canvas.ts";
 import { element, setText } from "./element.ts";
-import type { Arrangement } from "./layout.ts";
 import type { LayerChoice, State } from "./state.ts";
-
-/** How this view looks; another view of the same widget may look otherwise. */
-export interface Display {
-  arrangement: Arrangement;
-  colouring: Colouring;
-}
 
 interface Slider {
   readonly field: HTMLElement;
   readonly input: HTMLInputElement;
   readonly output: HTMLOutputElement;
 }
-
-const ARRANGEMENTS = [
-  ["3x4", "3 \u00d7 4 + II"],
-  ["6x2", "6 \u00d7 2"],
-  ["rows", "12 \u00d7 1"],
-] as const;
-const COLOURINGS = [
-  ["bands", "bands"],
-  ["trace", "trace"],
-] as const;
 
 export class Controls {
   readonly element: HTMLElement;
@@ -38,10 +20,8 @@ export class Controls {
   readonly #start = slider("start", "Window", "0.1");
   readonly #record = chooser("record", "Record");
   readonly #target = chooser("target", "Target");
-  readonly #arrangement = chooser("arrangement", "Paper");
-  readonly #colouring = chooser("colouring", "Colour");
 
-  constructor(state: State, display: Display, onDisplay: () => void, onStart: (seconds: number) => void) {
+  constructor(state: State, onStart: (seconds: number) => void) {
     this.#state = state;
     this.window = this.#start.field;
     this.window.hidden = true;
@@ -57,31 +37,12 @@ export class Controls {
     onInput(this.#threshold.input, (value) => state.set("threshold", Number(value)));
     onInput(this.#record.input, (value) => state.set("record", value));
     onInput(this.#target.input, (value) => state.set("target", value));
-    fill(this.#arrangement.input, ARRANGEMENTS);
-    fill(this.#colouring.input, COLOURINGS);
-    this.#arrangement.input.value = display.arrangement;
-    this.#colouring.input.value = display.colouring;
-    onInput(this.#arrangement.input, (value) => {
-      display.arrangement = value as Arrangement;
-      onDisplay();
-    });
-    onInput(this.#colouring.input, (value) => {
-      display.colouring = value as Colouring;
-      onDisplay();
-    });
     onInput(this.#start.input, (value) => onStart(Number(value)));
     this.element = element(
       "div",
       { class: "controls", role: "group", "aria-label": "Controls" },
       element("div", { class: "sliders" }, this.#layers.field, this.#clusters.field, this.#threshold.field),
-      element(
-        "div",
-        { class: "choosers" },
-        this.#record.field,
-        this.#target.field,
-        this.#arrangement.field,
-        this.#colouring.field,
-      ),
+      element("div", { class: "choosers" }, this.#record.field, this.#target.field),
     );
   }
 
@@ -110,21 +71,6 @@ export class Controls {
     }
     const text = `${window[0].toFixed(1)} to ${window[1].toFixed(1)} s`;
     show(this.#start, 0, last, start, text);
-  }
-
-  /** The layout of rows has as many rows as there are leads, and is the only one at less than 25 mm/s. */
-  nameRows(leads: number, twelve: boolean, slow: boolean): void {
-    this.#arrangement.input.disabled = slow;
-    this.#arrangement.input.title = slow ? "One row a lead when slower than 25 mm/s" : "";
-    for (const option of this.#arrangement.input.options) {
-      option.disabled = !twelve && option.value !== "rows";
-      if (option.value === "rows") {
-        setText(option, `${leads} \u00d7 1`);
-      }
-    }
-    if (!twelve) {
-      this.#arrangement.input.value = "rows";
-    }
   }
 }
 

@@ -1,5 +1,6 @@
 // Shares of clusters along a recording whose cells are too narrow to be seen: stacked colours.
 import type { Area } from "./layout.ts";
+import type { Pen } from "./pen.ts";
 import type { Dataset, Values } from "./wire.ts";
 import { find, numbers } from "./wire.ts";
 
@@ -33,7 +34,7 @@ export function readDensity(ds: Dataset, nClusters: number): Density | null {
 
 /** Each window stands for the time that is nearer to it than to another one. */
 export function drawDensity(
-  c: CanvasRenderingContext2D,
+  c: Pen,
   mm: number,
   area: Area,
   { share, centre, nClusters }: Density,

@@ -15,6 +15,13 @@ export interface Paper {
   leave(): void;
   /** One cell on or back; false where there are no cells to step through. */
   stepCell(by: 1 | -1): boolean;
+  /** Calipers come first: each says whether the event was for them. */
+  readonly measuring: {
+    press(x: number, y: number): boolean;
+    moveTo(x: number): boolean;
+    release(): void;
+    key(event: KeyboardEvent): boolean;
+  };
 }
 
 export function listenTo(canvas: HTMLCanvasElement, navigator: Navigator, paper: Paper): void {
@@ -22,6 +29,10 @@ export function listenTo(canvas: HTMLCanvasElement, navigator: Navigator, paper:
   let turned = 0;
 
   canvas.addEventListener("pointerdown", (event) => {
+    if (event.button === 0 && paper.measuring.press(event.offsetX, event.offsetY)) {
+      canvas.setPointerCapture(event.pointerId);
+      return;
+    }
     if (event.button === 0 && navigator.long) {
       grip = { x: event.offsetX, start: navigator.sight.start, moving: false };
       canvas.setPointerCapture(event.pointerId);
@@ -33,11 +44,12 @@ export function listenTo(canvas: HTMLCanvasElement, navigator: Navigator, paper:
       canvas.classList.add("moving");
       paper.leave();
       navigator.moveTo(grip.start - (event.offsetX - grip.x) / paper.perSecond());
-    } else {
+    } else if (!paper.measuring.moveTo(event.offsetX)) {
       paper.hover(event.offsetX, event.offsetY);
     }
   });
   const release = () => {
+    paper.measuring.release();
     grip = null;
     canvas.classList.remove("moving");
   };
@@ -73,6 +85,10 @@ export function listenTo(canvas: HTMLCanvasElement, navigator: Navigator, paper:
   );
 
   canvas.addEventListener("keydown", (event) => {
+    if (paper.measuring.key(event)) {
+      event.preventDefault();
+      return;
+    }
     if (event.key === "Escape") {
       paper.leave();
       return;

@@ -1,9 +1,17 @@
 // The picture in millimetres: where each lead, label, strip and time axis lies. Painters scale it, nothing else.
-import { GAIN, LARGE, SPEED } from "./paper.ts";
+import {
+  COLUMNS,
+  hasTwelveLeads,
+  type PaperSettings,
+  pitchOf,
+  placed,
+  rowsOf,
+  STANDARD,
+  TITLES,
+} from "./arrangements.ts";
+import { LARGE, SPEED } from "./paper.ts";
 import type { Recording } from "./recording.ts";
 import { axisStep, clock, timeText } from "./ruler.ts";
-
-export type Arrangement = "3x4" | "6x2" | "rows";
 
 /** A stretch of the time axis on the paper: x = area.x + (t - t0) * speed. */
 export interface Area {
@@ -18,6 +26,12 @@ export interface Area {
 
 export interface Trace {
   readonly lead: number;
+  /** As it is written on the paper. */
+  readonly name: string;
+  /** -1 = drawn upside down */
+  readonly sign: 1 | -1;
+  /** mm of paper for one unit of the signal */
+  readonly gain: number;
   readonly area: Area;
   /** mm, where `offset` lies */
   readonly baseline: number;
@@ -64,8 +78,11 @@ export interface Layout {
   readonly slow: boolean;
   /** Times under the strips. */
   readonly seconds: readonly { readonly x: number; readonly text: string }[];
-  /** mm of paper for one second */
+  /** mm of paper for one second, and for one unit of the signal */
   readonly speed: number;
+  readonly gain: number;
+  /** mm from row to row */
+  readonly pitch: number;
   /** What the footer must say. */
   readonly arrangement: readonly string[];
   readonly shift: number;
@@ -88,30 +105,10 @@ export const WINDOW = 10;
 /** s, longest stretch of which single cells are shown */
 export const CELLS = 60;
 export const PULSE_X = 1;
-const LEFT = 10;
 const RIGHT = 5;
 const TOP = 5;
 /** A lead this far from 0 (mV) is drawn around its median instead, and the footer says so. */
 const FAR = 0.5;
-
-const COLUMNS: Record<"3x4" | "6x2", readonly (readonly string[])[]> = {
-  "3x4": [
-    ["I", "II", "III"],
-    ["aVR", "aVL", "aVF"],
-    ["V1", "V2", "V3"],
-    ["V4", "V5", "V6"],
-  ],
-  "6x2": [
-    ["I", "II", "III", "aVR", "aVL", "aVF"],
-    ["V1", "V2", "V3", "V4", "V5", "V6"],
-  ],
-};
-/** mm from row to row; multiples of a large square put every baseline on a heavy line */
-const PITCH: Record<Arrangement, number> = { "3x4": 25, "6x2": 20, rows: 15 };
-
-export function hasTwelveLeads(leads: readonly string[]): boolean {
-  return COLUMNS["6x2"].flat().every((lead) => leads.includes(lead));
-}
 
 /** Latest start of the window, s: 0 where the whole recording fits. */
 export function lastStart(recording: Recording): number {
@@ -127,22 +124,26 @@ export function sightOf(recording: Recording, start = 0): Sight {
 /** `levels` are the values that far-off baselines are drawn around, where those of the recording would not stay. */
 export function arrange(
   recording: Recording,
-  wanted: Arrangement,
+  settings: PaperSettings = STANDARD,
   sight: Sight = sightOf(recording),
   levels: readonly number[] = recording.median,
 ): Layout {
   const slow = sight.seconds > WINDOW;
-  const kind = hasTwelveLeads(recording.leads) && !slow ? wanted : "rows";
-  const speed = slow ? (WINDOW * SPEED) / sight.seconds : SPEED;
+  const chosen = settings.arrangement;
+  const kind = chosen === "leads" || (hasTwelveLeads(recording.leads) && !slow) ? chosen : "rows";
+  const { gain } = settings;
+  const speed = slow ? (WINDOW * SPEED) / sight.seconds : settings.speed;
+  const left = speed > SPEED ? 15 : 10; // room for the pulse of 0.2 s
   const [origin, end] = sight.whole;
   const whole = end - origin;
   const t0 = sight.start;
   const t1 = Math.min(t0 + sight.seconds, end);
-  const pitch = PITCH[kind];
-  const place = (lead: number, row: number, area: Area): Trace => {
-    const median = levels[lead]!;
+  const inRows = rowsOf(recording.leads, { ...settings, arrangement: kind });
+  const pitch = pitchOf(kind, inRows.length, gain);
+  const place = (name: string, row: number, area: Area, known = placed(recording.leads, name)): Trace => {
+    const median = levels[known.lead]!;
     const offset = Math.abs(median) > FAR ? median : 0;
-    return { lead, area, baseline: TOP + row * pitch + baselineIn(pitch), offset };
+    return { ...known, name, gain, area, baseline: TOP + row * pitch + baselineIn(pitch), offset };
   };
   const area = (from: number, to: number, x: number, y: number, height: number): Area => ({
     t0: from,
@@ -155,42 +156,41 @@ export function arrange(
   const blocks: Block[] = [];
   const arrangement: string[] = [];
   let rows: number;
-  let inner = WINDOW * SPEED;
+  let inner = slow ? WINDOW * SPEED : WINDOW * speed;
+  const columns = COLUMNS[kind];
 
-  if (kind === "rows") {
-    rows = recording.leads.length;
+  if (!columns) {
+    rows = inRows.length;
     inner = Math.max((t1 - t0) * speed, 4 * LARGE);
-    const all = area(t0, t1, LEFT, TOP, rows * pitch);
-    blocks.push({ areas: [all], traces: recording.leads.map((_, lead) => place(lead, lead, all)) });
-    arrangement.push(`${rows} ${rows === 1 ? "lead" : "leads"}, simultaneous`);
+    const all = area(t0, t1, left, TOP, rows * pitch);
+    const traces = inRows.map((lead, row) => place(recording.leads[lead]!, row, all, { lead, sign: 1 }));
+    blocks.push({ areas: [all], traces });
+    const of = rows < recording.leads.length ? ` of ${recording.leads.length}` : "";
+    arrangement.push(`${rows}${of} ${rows === 1 && !of ? "lead" : "leads"}, simultaneous`);
   } else {
-    const columns = COLUMNS[kind];
-    const rhythm = kind === "3x4" ? 1 : 0;
+    const rhythm = columns.length === 4 ? 1 : 0;
     const span = WINDOW / columns.length;
     const tall = columns[0]!.length;
     rows = tall + rhythm;
     // A column must hold its own stretch of time; a recording too short for that shows the same start in each.
-    const sequential = t1 - t0 > WINDOW - 0.5 * span;
+    const sequential = kind !== "3x4-simultaneous" && t1 - t0 > WINDOW - 0.5 * span;
     const areas = columns.map((_, c) => {
       const from = sequential ? t0 + c * span : t0;
-      return area(from, Math.min(from + span, t1), LEFT + c * span * SPEED, TOP, tall * pitch);
+      return area(from, Math.min(from + span, t1), left + c * span * speed, TOP, tall * pitch);
     });
-    const traces = columns.flatMap((names, c) =>
-      names.map((name, r) => place(recording.leads.indexOf(name), r, areas[c]!)),
-    );
-    const strip = area(t0, t1, LEFT, TOP + tall * pitch, pitch);
-    const rhythmTrace = rhythm ? [place(recording.leads.indexOf("II"), tall, strip)] : [];
+    const traces = columns.flatMap((names, c) => names.map((name, r) => place(name, r, areas[c]!)));
+    const strip = area(t0, t1, left, TOP + tall * pitch, pitch);
+    const rhythmTrace = rhythm ? [place("II", tall, strip)] : [];
     if (sequential) {
       // One time axis for everything: bands run unbroken through all columns and the rhythm strip.
-      const all = area(t0, t1, LEFT, TOP, rows * pitch);
+      const all = area(t0, t1, left, TOP, rows * pitch);
       blocks.push({ areas: [all], traces: [...traces, ...rhythmTrace] });
     } else {
       blocks.push({ areas, traces }, ...(rhythm ? [{ areas: [strip], traces: rhythmTrace }] : []));
     }
-    const title = kind === "3x4" ? "3 \u00d7 4" : "6 \u00d7 2";
     const seen = `${Number(Math.min(span, t1 - t0).toFixed(2))} s`;
     arrangement.push(
-      `${title}${rhythm ? " + II" : ""}, ${sequential ? `sequential columns of ${seen}` : `simultaneous columns, first ${seen}`}`,
+      `${TITLES[kind]}, ${sequential ? `sequential columns of ${seen}` : `simultaneous columns, first ${seen}`}`,
     );
     if (recording.leads.length > 12) {
       arrangement.push(`${recording.leads.length - 12} more leads in the layout of rows`);
@@ -204,22 +204,22 @@ export function arrange(
     );
   }
 
-  const gridHeight = TOP + rows * pitch + (kind === "rows" ? LARGE : 0);
-  const clusterStrip = area(t0, t1, LEFT, gridHeight + 1.5, 4);
-  const entropyStrip = area(t0, t1, LEFT, clusterStrip.y + 5, 12);
+  const gridHeight = TOP + rows * pitch + (columns ? 0 : LARGE);
+  const clusterStrip = area(t0, t1, left, gridHeight + 1.5, 4);
+  const entropyStrip = area(t0, t1, left, clusterStrip.y + 5, 12);
   const density = sight.seconds > CELLS;
   const traces = blocks.flatMap((block) => block.traces);
   return {
-    width: LEFT + inner + RIGHT,
-    widest: LEFT + inner + RIGHT + 3 * LARGE,
-    key: [kind, t0, t1, speed].join(),
+    width: left + inner + RIGHT,
+    widest: left + inner + RIGHT + 3 * LARGE,
+    key: [kind, t0, t1, speed, gain, ...inRows].join(),
     height: entropyStrip.y + entropyStrip.height + 5.5,
     gridHeight,
     blocks,
     labels: [
       ...traces.map(
         (trace): Label => ({
-          text: recording.leads[trace.lead]!,
+          text: trace.name,
           x: trace.area.x + 1.2,
           y: trace.baseline - baselineIn(pitch) + 4,
           align: "left",
@@ -229,7 +229,7 @@ export function arrange(
       ...stripLabels(entropyStrip, density),
     ],
     separators: blocks.flatMap((block) =>
-      block.traces.filter((t) => t.area.x > LEFT).map((t) => ({ x: t.area.x, y: t.baseline })),
+      block.traces.filter((t) => t.area.x > left).map((t) => ({ x: t.area.x, y: t.baseline })),
     ),
     pulses: [...new Set(traces.map((trace) => trace.baseline))],
     clusterStrip,
@@ -238,6 +238,8 @@ export function arrange(
     slow,
     seconds: times(entropyStrip, origin, whole),
     speed,
+    gain,
+    pitch,
     arrangement,
     shift: Math.max(0, ...traces.map((trace) => Math.abs(trace.offset))),
     window: [t0, t1],
@@ -269,7 +271,8 @@ export function traceAt(layout: Layout, x: number, y: number): { trace: Trace | 
 
 /** mm of paper per unit of time and amplitude, for tests and painters alike */
 export const toX = (area: Area, time: number): number => area.x + (time - area.t0) * area.speed;
-export const toY = (trace: Trace, value: number): number => trace.baseline - (value - trace.offset) * GAIN;
+export const toY = (trace: Trace, value: number): number =>
+  trace.baseline - trace.sign * (value - trace.offset) * trace.gain;
 
 function baselineIn(pitch: number): number {
   return Math.round((0.6 * pitch) / LARGE) * LARGE;

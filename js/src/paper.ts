@@ -21,6 +21,8 @@ export interface Theme {
   readonly uncertain: string;
   readonly hatch: string;
   readonly accent: string;
+  readonly caliper: string;
+  readonly alert: string;
   /** Opacity of the bands behind the trace. */
   readonly band: number;
 }
@@ -35,6 +37,8 @@ export const LIGHT: Theme = {
   uncertain: "#dcdee1",
   hatch: "rgba(70, 76, 84, 0.30)",
   accent: "#1565c0",
+  caliper: "#a0005e",
+  alert: "#c62828",
   band: 0.34,
 };
 
@@ -48,17 +52,25 @@ export const DARK: Theme = {
   uncertain: "#3b3f45",
   hatch: "rgba(210, 216, 224, 0.28)",
   accent: "#64b5f6",
+  caliper: "#ff8fd0",
+  alert: "#ff8a80",
   band: 0.42,
 };
 
 /** CSS px for one mm; below this the picture scrolls, for a smaller one could not be read. */
 export const SMALLEST = 2;
 
+/** "fit": as large as the page allows, at most life size; "actual": a millimetre is a millimetre at 96 px per inch. */
+export type Size = "fit" | "actual";
+
 /**
  * CSS px for one mm: as large as the width allows, at most life size and at least SMALLEST.
- * A large square is a whole number of device pixels, so that the lines of the grid are evenly sharp.
+ * A large square is a whole number of device pixels, so that the lines of the grid are evenly sharp; not so in life size.
  */
-export function fitScale(paperWidth: number, available: number, devicePixelRatio: number): number {
+export function fitScale(paperWidth: number, available: number, devicePixelRatio: number, size: Size = "fit"): number {
+  if (size === "actual") {
+    return TRUE_SIZE;
+  }
   const wanted = Math.min(available / paperWidth, TRUE_SIZE * 1.01) * LARGE * devicePixelRatio;
   return Math.max(Math.floor(wanted + 1e-6), Math.ceil(SMALLEST * LARGE * devicePixelRatio)) / LARGE / devicePixelRatio;
 }
@@ -75,33 +87,39 @@ export interface Facts {
   readonly arrangement: readonly string[];
   /** Largest shift of a lead's baseline in the picture, mV. */
   readonly shift: number;
-  /** mm of paper for one second; 25 if left out */
+  /** mm of paper for one second, 25 if left out, and for one unit of the signal, 10 if left out */
   readonly speed?: number;
+  readonly gain?: number;
   /** Samples of which only the least and the greatest are here; 1 if left out */
   readonly decimation?: number;
   /** Hz as recorded, where the samples here are fewer */
   readonly samplingRateRecorded?: number;
+  /** Filters of this picture alone, and what is to be seen of limits, as text. */
+  readonly display?: string;
+  readonly flags?: string;
   /** What the lines of the grid are apart, where that is not 0.04 s and 0.2 s. */
   readonly ruling?: string;
 }
 
 /** What a reader must know to measure on this picture, most important first. */
 export function footer(facts: Facts): string[] {
-  const { speed = SPEED, decimation = 1 } = facts;
+  const { speed = SPEED, gain = GAIN, decimation = 1 } = facts;
   const rate = facts.samplingRateRecorded ?? facts.samplingRate;
   const ratio = facts.scale / TRUE_SIZE;
   const perPixel = rate / (speed * facts.scale * facts.devicePixelRatio);
-  const written = `${Number(speed.toPrecision(3))} mm/s, ${GAIN} mm/mV`;
+  const written = `${Number(speed.toPrecision(3))} mm/s, ${gain} mm/${facts.units}`;
   const screen = Number((speed * ratio).toPrecision(speed < 1 ? 2 : 3));
   return [
     Math.abs(ratio - 1) < 0.015
       ? `${written} (life size at 96 px per inch)`
       : `${written} on the grid; on screen ${speed < 10 ? screen : (speed * ratio).toFixed(1)} mm/s, ` +
-        `${(GAIN * ratio).toFixed(1)} mm/mV (${Math.round(100 * ratio)} % of life size)`,
+        `${(gain * ratio).toFixed(1)} mm/${facts.units} (${Math.round(100 * ratio)} % of life size)`,
     ...(facts.ruling ? [facts.ruling] : []),
     ...facts.arrangement,
     `${Number(rate.toFixed(2))} Hz`,
     facts.filters ? `filters: ${facts.filters}` : "no filter",
+    ...(facts.display ? [facts.display] : []),
+    ...(facts.flags ? [facts.flags] : []),
     ...(facts.shift > 0 ? [`baselines moved by up to ${facts.shift.toFixed(2)} ${facts.units}`] : []),
     ...(decimation > 1
       ? [`each column: least and greatest of ${Math.round(Math.max(perPixel, decimation))} samples`]

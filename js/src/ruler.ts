@@ -1,5 +1,5 @@
 // Round times and how they are written; which lines of the grid can be told apart at a speed.
-import { LARGE, SMALL, SPEED } from "./paper.ts";
+import { GAIN, LARGE, SMALL, SPEED } from "./paper.ts";
 
 /** s; each is a whole number of the one before it, but for the tens */
 const STEPS = [0.04, 0.2, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400];
@@ -26,9 +26,9 @@ export function ruling(speed: number): Ruling {
 }
 
 /** What the lines of the grid are apart. */
-export function rulingText(speed: number): string {
+export function rulingText(speed: number, gain: number = GAIN): string {
   const { small, large } = ruling(speed);
-  return `grid ${small > 0 ? `${timeText(small)} and ` : ""}${timeText(large)}, 0.5 mV`;
+  return `grid ${small > 0 ? `${timeText(small)} and ` : ""}${timeText(large)}, ${LARGE / gain} mV`;
 }
 
 /** "0:05", "1:02:03" or "17:00" (h:min); with seconds where they matter. */

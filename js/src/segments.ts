@@ -1,4 +1,5 @@
 // Threshold -> runs of cells, what changed between two of them, share of uncertain cells and the text that says what is shown. Pure.
+import { signed } from "./element.ts";
 import { letter, type Segmentation } from "./segmentation.ts";
 import type { Values } from "./wire.ts";
 
@@ -74,6 +75,21 @@ export function findRuns(segmentation: Segmentation, threshold: number, from: nu
     }
     out.push(look, first, next - 1);
     first = next;
+  }
+}
+
+/** Runs of the cells that can be seen: what a recording holds beyond the paper's edge costs nothing. */
+export function runsIn(
+  overlay: { borders: Float64Array; segmentation: Segmentation; threshold: number } | null,
+  [t0, t1]: readonly [number, number],
+  out: Runs,
+): void {
+  out.length = 0;
+  if (overlay) {
+    const { borders, segmentation, threshold } = overlay;
+    const from = Math.max(0, firstAbove(borders, t0) - 1);
+    const to = Math.min(segmentation.centre.length, firstAbove(borders, t1));
+    findRuns(segmentation, threshold, from, to, out);
   }
 }
 
@@ -180,4 +196,31 @@ export function cellText(segmentation: Segmentation, cell: number, threshold: nu
   const name = `cluster ${letter(segmentation, segmentation.cluster[cell]!)}`;
   const entropy = `entropy ${segmentation.entropy[cell]!.toFixed(2)}${look === UNCERTAIN ? " (uncertain)" : ""}`;
   return `${name}, ${entropy}, ${field}`;
+}
+
+/** What the cell's cluster adds to the target's output, all its cells together; nothing where that is unknown. */
+export function contributionText(segmentation: Segmentation, cell: number, target: string): string[] {
+  const at = segmentation.targets.indexOf(target);
+  const cluster = segmentation.cluster[cell]!;
+  const value = segmentation.contribution?.values[cluster * segmentation.targets.length + at];
+  if (at < 0 || cluster < 0 || !segmentation.valid[cell] || value === undefined || !Number.isFinite(value)) {
+    return [];
+  }
+  const unit = segmentation.output === "probability" ? "logit" : segmentation.predictionUnits;
+  return [`cluster ${letter(segmentation, cluster)} adds ${signed(value)} ${unit} to ${target}`.replace("  ", " ")];
+}
+
+/** Index of the first value above a limit in an ascending list. */
+function firstAbove(values: Float64Array, limit: number): number {
+  let low = 0;
+  let high = values.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (values[middle]! > limit) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low;
 }

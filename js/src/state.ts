@@ -1,5 +1,6 @@
 // A typed, decoded view of the traits. Each trait has one writer: the user's travel from here, Python's never do.
 import type { AnyModel } from "@anywidget/types";
+import type { Caliper } from "./calipers.ts";
 import { type Overview, readOverview } from "./overview.ts";
 import { type Recording, readRecording } from "./recording.ts";
 import { readSegmentation, readSpan, type Segmentation } from "./segmentation.ts";
@@ -28,6 +29,8 @@ export interface UserTraits {
   target: string;
   /** [from, to] in s: the part of a long recording that is looked at and around; empty where it is not long. */
   span: number[];
+  /** Of all records; a picture shows those of its own. */
+  calipers: Caliper[];
 }
 
 /** Written by Python. */
@@ -52,7 +55,15 @@ export interface Picture {
   readonly segmentation: Segmentation | null;
 }
 
-const USER = ["layers", "n_clusters", "threshold", "record", "target", "span"] as const satisfies readonly TraitName[];
+const USER = [
+  "layers",
+  "n_clusters",
+  "threshold",
+  "record",
+  "target",
+  "span",
+  "calipers",
+] as const satisfies readonly TraitName[];
 const PYTHON = ["waveform", "result", "overview", "ready", "choices", "error", "progress"] as const;
 /** Python's data that is read when it is first looked at: a view that nobody sees decodes nothing. */
 type Read = "waveform" | "result" | "overview";
@@ -213,7 +224,7 @@ export class State {
     if (name === "waveform" || name === "result" || name === "overview") {
       this.#unread.add(name);
     }
-    this.#composed &&= name === "threshold" || name === "target";
+    this.#composed &&= name === "threshold" || name === "target" || name === "calipers";
     const changed = new Set([name]);
     for (const listener of this.#listeners) {
       listener(changed);

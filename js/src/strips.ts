@@ -4,6 +4,7 @@ import { edge, type Pattern } from "./bands.ts";
 import type { Overlay, Scene } from "./canvas.ts";
 import { drawDensity } from "./density.ts";
 import { textOn } from "./palette.ts";
+import type { Pen } from "./pen.ts";
 import { letter } from "./segmentation.ts";
 import { isUncertain, MASKED, type Runs, UNCERTAIN } from "./segments.ts";
 
@@ -16,7 +17,7 @@ export class Strips {
 
   /** Between the columns `left` and `right` (exclusive). */
   draw(
-    c: CanvasRenderingContext2D,
+    c: Pen,
     mm: number,
     scene: Scene,
     overlay: Overlay,
@@ -46,7 +47,7 @@ export class Strips {
     }
   }
 
-  #width(c: CanvasRenderingContext2D, text: string): number {
+  #width(c: Pen, text: string): number {
     let width = this.#widths.get(text);
     if (width === undefined) {
       width = c.measureText(text).width;
@@ -65,7 +66,7 @@ export class Strips {
   }
 
   #drawClusters(
-    c: CanvasRenderingContext2D,
+    c: Pen,
     mm: number,
     scene: Scene,
     overlay: Overlay,
@@ -116,7 +117,7 @@ export class Strips {
 }
 
 function drawEntropy(
-  c: CanvasRenderingContext2D,
+  c: Pen,
   mm: number,
   scene: Scene,
   overlay: Overlay,

@@ -82,7 +82,35 @@ figure { margin: 0; min-width: 0; }
 figure canvas { display: block; border-radius: 2px; touch-action: pan-y; cursor: crosshair; }
 .scroll { overflow-x: auto; padding: 2px; margin: -2px; } /* room for the outline of focus */
 figure .field { padding-top: 6px; }
+.paper { display: flex; flex-wrap: wrap; gap: 6px 10px; align-items: flex-end; padding-bottom: 8px; }
+.paper .field { flex: 0 1 auto; padding-top: 0; }
+.paper select { width: auto; min-width: 64px; max-width: 190px; }
+.saves { display: flex; gap: 4px; }
+.paper button, .measuring button, .leads summary {
+  min-width: 44px; height: 24px; padding: 0 8px; font: inherit; font-size: 12px; color: inherit; cursor: pointer;
+  background: var(--surface); border: 1px solid var(--field); border-radius: 2px;
+}
+.paper button:hover, .measuring button:hover { background: var(--hover); }
+.leads { position: relative; }
+.leads summary { display: list-item; padding: 2px 8px; white-space: nowrap; }
+.boxes {
+  position: absolute; z-index: 2; top: 26px; left: 0; display: grid; grid-template-columns: repeat(4, auto); gap: 4px 12px;
+  max-height: 220px; overflow: auto; padding: 8px 10px; background: var(--surface); border: 1px solid var(--field);
+  border-radius: 2px; font-size: 12px;
+}
+.boxes label { display: flex; gap: 4px; align-items: center; white-space: nowrap; }
+.boxes input { margin: 0; accent-color: var(--accent); }
+.badges { display: flex; flex-wrap: wrap; gap: 4px 8px; padding-bottom: 6px; }
+.badge { padding: 0 7px; border: 1px solid var(--warn); border-radius: 2px; font-size: 12px; overflow-wrap: anywhere; }
+.measuring { padding-top: 4px; font-size: 12px; }
+.measuring output { white-space: normal; color: var(--muted); }
+.measuring ul { margin: 2px 0 0; padding: 0; list-style: none; }
+.measuring li { display: flex; gap: 8px; align-items: center; justify-content: space-between; max-width: 720px; padding: 1px 4px; overflow-wrap: anywhere; }
+.measuring li:hover { background: var(--hover); }
+.measuring button { min-width: 24px; padding: 0; }
+canvas.measuring { cursor: crosshair; touch-action: none; }
 canvas.long { cursor: grab; }
+canvas.long.measuring { cursor: crosshair; }
 canvas.moving { cursor: grabbing; }
 .overview { padding-top: 8px; }
 .bar-of-all { position: relative; display: block; height: 67px; }
@@ -138,7 +166,7 @@ tbody th[colspan] { color: var(--muted); }
 
 @container (min-width: 560px) {
   .sliders { grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); }
-  .choosers { grid-template-columns: minmax(0, 2fr) minmax(0, 2fr) minmax(100px, 1fr) minmax(76px, 1fr); }
+  .choosers { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
   .panels { grid-template-columns: minmax(0, 1.15fr) minmax(0, 1fr); }
 }
 @container (min-width: 1160px) {

@@ -1,8 +1,8 @@
 // What the view says in words: status, what the pointer is on, progress, errors, and what a screen reader hears.
 import { element, setText } from "./element.ts";
-import { sampleAt } from "./recording.ts";
+import { type Recording, sampleAt } from "./recording.ts";
 import { clock } from "./ruler.ts";
-import { cellText, meaningText, statusText } from "./segments.ts";
+import { cellText, contributionText, meaningText, statusText } from "./segments.ts";
 import type { Picture, State } from "./state.ts";
 
 /** ms of rest before a screen reader hears the new status: a drag is announced once */
@@ -29,7 +29,8 @@ export class Texts {
   #toSpeak = "";
   #quiet = 0;
 
-  update(state: State, cell: number, pointer: Pointer | null): void {
+  /** `shown` is the recording as it is drawn: what is read off the picture is what is in it. */
+  update(state: State, cell: number, pointer: Pointer | null, shown: Recording | null): void {
     const { picture } = state;
     const segmentation = picture?.segmentation ?? null;
     const threshold = state.get("threshold");
@@ -42,7 +43,7 @@ export class Texts {
     this.progress.hidden = !waiting;
     setText(this.progress, waiting ? state.get("progress") || "computing" : "");
     const long = state.overview !== null;
-    const readout = readoutText(picture, cell, pointer, threshold, long);
+    const readout = readoutText(picture, shown, cell, pointer, state.get("target"), threshold, long);
     setText(this.readout, readout || (!long ? HINT : cells ? HINT_LONG : HINT_FAR));
     this.readout.classList.toggle("hint", readout === "");
     this.#speak(readout || this.#facts.textContent || "");
@@ -68,8 +69,10 @@ export class Texts {
 
 function readoutText(
   picture: Picture | null,
+  shown: Recording | null,
   cell: number,
   pointer: Pointer | null,
+  target: string,
   threshold: number,
   long: boolean,
 ): string {
@@ -85,7 +88,7 @@ function readoutText(
     );
   }
   if (pointer && pointer.lead >= 0) {
-    const { recording } = picture;
+    const recording = shown?.record === picture.recording.record ? shown : picture.recording;
     const value = recording.signal[pointer.lead]?.[sampleAt(recording, pointer.time)];
     const amount = value === undefined ? "" : Number.isNaN(value) ? "gap" : `${value.toFixed(2)} ${recording.units}`;
     // Of a column only the extremes are here: one of them is no reading of that moment.
@@ -95,6 +98,7 @@ function readoutText(
   }
   if (segmentation && cell >= 0 && cell < segmentation.centre.length) {
     parts.push(cellText(segmentation, cell, threshold));
+    parts.push(...contributionText(segmentation, cell, target));
   }
   return parts.join(" \u00b7 ");
 }

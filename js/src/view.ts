@@ -57,21 +57,24 @@ export class View {
   constructor(state: State) {
     this.#state = state;
     this.#navigator = new Navigator(state, () => this.#ask("scene"));
-    this.#sheet = new Sheet(state, this.#navigator);
-    this.#controls = new Controls(
+    this.#sheet = new Sheet(
       state,
-      this.#sheet.display,
-      () => this.#ask("scene"),
-      (seconds) => this.#navigator.moveTo(this.#navigator.sight.whole[0] + seconds),
+      this.#navigator,
+      (work) => this.#ask(...(work ? [work] : [])),
+      (text) => this.#texts.showError(text),
     );
+    this.#controls = new Controls(state, (seconds) => this.#navigator.moveTo(this.#navigator.sight.whole[0] + seconds));
     this.#bar = new OverviewBar(this.#navigator);
     const texts = this.#texts;
     this.#figure.append(
+      this.#sheet.controls.element,
+      this.#sheet.controls.badges,
       element("div", { class: "scroll" }, this.#sheet.canvas),
       this.#controls.window,
       this.#bar.element,
       texts.readout,
       this.#sheet.caption,
+      this.#sheet.measuring.element,
     );
     const picture = element("div", { class: "picture" }, texts.progress, this.#empty, this.#figure);
     const panels = element("aside", { class: "panels" }, this.#contribution.element, this.#map.element);
@@ -130,6 +133,7 @@ export class View {
     listenTo(this.#sheet.canvas, this.#navigator, {
       timeAt: (x) => this.#sheet.timeAt(x),
       perSecond: () => this.#sheet.perSecond,
+      measuring: this.#sheet.measuring,
       hover: (x, y) => this.#hover(x, y),
       leave: () => this.#point(-1, -1),
       stepCell: (by) => this.#stepCell(by),
@@ -172,7 +176,7 @@ export class View {
   #update(): void {
     const { picture } = this.#state;
     this.#controls.update();
-    this.#texts.update(this.#state, this.#cell, this.#pointer);
+    this.#texts.update(this.#state, this.#cell, this.#pointer, this.#sheet.shown);
     if (this.#work.has("theme")) {
       this.#readTheme();
     }
@@ -265,7 +269,7 @@ export class View {
     } else if (this.#cell >= 0) {
       this.#cell = time === undefined ? -1 : cellAt(this.#borders, time);
     }
-    this.#texts.update(this.#state, this.#cell, this.#pointer);
+    this.#texts.update(this.#state, this.#cell, this.#pointer, this.#sheet.shown);
   }
 
   #point(cell: number, cluster: number, pointer: Pointer | null = null): void {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { type Arrangement, STANDARD } from "../src/arrangements.ts";
 import {
-  type Arrangement,
-  arrange,
+  arrange as arrangeSettings,
   type Layout,
   lastStart,
   sightOf,
@@ -15,7 +15,9 @@ import { type Recording, readRecording } from "../src/recording.ts";
 import { type Options, waveform } from "./synthetic.ts";
 
 const record = (options: Options = {}): Recording => readRecording(waveform({ rate: 100, ...options }));
-const ARRANGEMENTS: Arrangement[] = ["3x4", "6x2", "rows"];
+const arrange = (recording: Recording, arrangement: Arrangement, sight = sightOf(recording)): Layout =>
+  arrangeSettings(recording, { ...STANDARD, arrangement }, sight);
+const ARRANGEMENTS: Arrangement[] = ["3x4", "3x4-simultaneous", "6x2", "cabrera", "rows", "leads"];
 const traces = (layout: Layout): Trace[] => layout.blocks.flatMap((block) => [...block.traces]);
 
 describe("paper", () => {
@@ -24,7 +26,7 @@ describe("paper", () => {
       for (const trace of traces(arrange(record(), arrangement))) {
         const { area } = trace;
         expect(toX(area, area.t0 + 1) - toX(area, area.t0)).toBeCloseTo(25);
-        expect(toY(trace, 0) - toY(trace, 1)).toBeCloseTo(10);
+        expect(toY(trace, 0) - toY(trace, 1)).toBeCloseTo(trace.sign * 10);
         expect(trace.baseline % LARGE).toBe(0);
       }
     }

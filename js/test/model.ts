@@ -18,6 +18,7 @@ export class MockModel {
       record: "1",
       target: "NORM",
       span: [],
+      calipers: [],
       waveform: null,
       result: null,
       overview: null,

@@ -10,7 +10,9 @@ describe.each(files)("%s", (name) => {
 
   it("writes text nodes only", () =>
     expect(text).not.toMatch(/innerHTML|outerHTML|insertAdjacentHTML|document\.write/));
-  it("loads nothing", () => expect(text).not.toMatch(/https?:|fetch\(|import\(|XMLHttpRequest/));
+  it("loads nothing", () =>
+    // The namespace of SVG is a name, which nothing loads.
+    expect(text.replace("http://www.w3.org/2000/svg", "")).not.toMatch(/https?:|fetch\(|import\(|XMLHttpRequest/));
   it("keeps no state at module level", () => expect(text).not.toMatch(/^(export )?(let|var) /m));
   it("is a readable length", () => expect(text.split("\n").length).toBeLessThan(name === "widget.ts" ? 101 : 352));
 });

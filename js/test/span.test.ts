@@ -1,5 +1,7 @@
 // A long recording as the state and the navigator see it.
+
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { STANDARD } from "../src/arrangements.ts";
 import { arrange } from "../src/layout.ts";
 import { Navigator } from "../src/navigator.ts";
 import { readOverview } from "../src/overview.ts";
@@ -64,7 +66,7 @@ describe("layout", () => {
       [60, 250 / 60, false],
       [300, 250 / 300, true],
     ] as const) {
-      const layout = arrange(recording, "3x4", { start: 20, seconds, whole: [0, 3600] });
+      const layout = arrange(recording, STANDARD, { start: 20, seconds, whole: [0, 3600] });
       expect(layout.speed).toBeCloseTo(speed);
       expect(layout.density).toBe(density);
       expect(layout.blocks[0]!.traces).toHaveLength(2);
