@@ -1,0 +1,46 @@
+// The traits between the page and Python: each has one writer.
+import type { Caliper } from "./calipers.ts";
+import type { EncodedDataset } from "./wire.ts";
+
+export interface LayerChoice {
+  readonly value: readonly string[];
+  readonly label: string;
+  readonly stride_ms: number;
+  readonly width_ms: number;
+}
+
+export interface Choices {
+  readonly layers: readonly LayerChoice[];
+  readonly n_clusters: readonly [number, number];
+  readonly records: readonly string[];
+  readonly targets: readonly string[];
+}
+
+/** Written by the user, from either side. */
+export interface UserTraits {
+  layers: string[];
+  n_clusters: number;
+  threshold: number;
+  record: string;
+  target: string;
+  /** [from, to] in s: the part of a long recording that is looked at and around; empty where it is not long. */
+  span: number[];
+  /** Of all records; a picture shows those of its own. */
+  calipers: Caliper[];
+}
+
+/** Written by Python. */
+export interface PythonTraits {
+  waveform: EncodedDataset | null;
+  result: EncodedDataset | null;
+  /** Results for other numbers of clusters, by number: what the kernel has computed ahead. */
+  ready: Record<string, EncodedDataset> | null;
+  /** Envelope of all of a long recording; null where it is not long. */
+  overview: EncodedDataset | null;
+  choices: Partial<Choices> | null;
+  error: string;
+  progress: string;
+}
+
+export type Traits = UserTraits & PythonTraits;
+export type TraitName = keyof Traits;
