@@ -9,21 +9,22 @@ const FAR = 1;
 
 /** First and last sample of each stretch at a lead's least or greatest value. */
 export function clippedStretches(signal: Float32Array, median: number, rate: number): [number, number][] {
-  let [least, greatest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (const value of signal) {
+  let least = Number.POSITIVE_INFINITY;
+  let greatest = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < signal.length; i++) {
+    const value = signal[i]!;
     if (value < least) least = value;
     if (value > greatest) greatest = value;
   }
   const long = Math.max(FEWEST, Math.ceil(PLATEAU * rate));
-  const limits = [least, greatest].filter((limit) => Math.abs(limit - median) >= FAR);
   const found: [number, number][] = [];
-  for (let i = 0; i < signal.length && limits.length > 0; i++) {
+  // A stretch of so many samples holds one of every `long`.
+  for (let i = long - 1; i < signal.length; i += long) {
     const limit = signal[i]!;
-    if (limits.includes(limit)) {
-      const first = i;
-      while (signal[i + 1] === limit) {
-        i++;
-      }
+    if ((limit === least || limit === greatest) && Math.abs(limit - median) >= FAR) {
+      let first = i;
+      while (signal[first - 1] === limit) first--;
+      while (signal[i + 1] === limit) i++;
       if (i - first + 1 >= long) {
         found.push([first, i]);
       }

@@ -272,14 +272,14 @@ export class Measuring {
     };
   }
 
-  /** The end of a caliper near a press, in the hand. */
+  /** The end near a press of a caliper of the chosen kind, in the hand: a QT may begin where an R-R ends. */
   #hold(trace: Trace, x: number): Draft | null {
     const { recording, scale } = this.#ground();
     const all = this.#state.get("calipers") ?? NONE;
     const near = (time: number) => Math.abs(toX(trace.area, time) * scale - x) <= HOLD;
     for (const index of this.#places.reverse()) {
       const c = all[index]!;
-      if (c.lead === recording?.leads[trace.lead] && (near(c.end) || near(c.start))) {
+      if (c.kind === this.tool && c.lead === recording?.leads[trace.lead] && (near(c.end) || near(c.start))) {
         const turned = !near(c.end);
         const caliper = turned ? { ...c, start: c.end, end: c.start } : c;
         return { trace, index, set: true, caliper };

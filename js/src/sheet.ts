@@ -101,7 +101,8 @@ export class Sheet {
     const layout = arrange(shown, this.#display, seen, levels ?? shown.median);
     this.#layout = layout;
     this.#scale = fitScale(layout.width, around.width, devicePixelRatio, size);
-    const flags = flagsOf(layout, shown, recording, this.#clipped);
+    const known = this.#scene?.recording === shown && this.#scene.layout.key === layout.key ? this.#scene.flags : null;
+    const flags = known ?? flagsOf(layout, shown, recording, this.#clipped);
     this.#scene = {
       ...{ layout, recording: shown, scale: this.#scale, devicePixelRatio, flags },
       ...{ theme: around.theme, font: around.font },
