@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { type Arrangement, STANDARD } from "../src/arrangements.ts";
+import { type Arrangement, GAINS, SPEEDS, STANDARD } from "../src/arrangements.ts";
 import {
   arrange as arrangeSettings,
   type Layout,
   lastStart,
+  PULSE_X,
   sightOf,
   type Trace,
   toX,
@@ -128,5 +129,55 @@ describe("other recordings", () => {
     expect(arrange(record(), "3x4").shift).toBe(0);
     const [trace] = traces(layout);
     expect(toY(trace!, trace!.offset)).toBe(trace!.baseline);
+  });
+});
+
+describe("the paper's choices", () => {
+  const settled = (settings: object) => arrangeSettings(record(), { ...STANDARD, ...settings });
+
+  it("are speeds and gains, with the same millimetres on both axes and pulses on heavy lines", () => {
+    for (const speed of SPEEDS) {
+      for (const gain of GAINS) {
+        const layout = settled({ speed, gain });
+        for (const trace of traces(layout)) {
+          expect(toX(trace.area, trace.area.t0 + 1) - toX(trace.area, trace.area.t0)).toBeCloseTo(speed);
+          expect(toY(trace, 0) - toY(trace, 1)).toBeCloseTo(gain);
+          expect(trace.baseline % LARGE).toBe(0);
+          expect(trace.area.x).toBeGreaterThan(PULSE_X + 2 + 0.2 * speed - 1e-9);
+        }
+        expect(layout.key).not.toBe(settled({ speed, gain: gain + 1 }).key);
+      }
+    }
+  });
+
+  it("are simultaneous columns: every lead shows the same beats", () => {
+    const layout = settled({ arrangement: "3x4-simultaneous" });
+    expect(
+      traces(layout)
+        .slice(0, 12)
+        .map(({ area }) => [area.t0, area.t1]),
+    ).toEqual(Array(12).fill([0, 2.5]));
+    expect(traces(layout)[12]!.area.t1).toBe(10);
+    expect(layout.arrangement[0]).toContain("simultaneous columns, first 2.5 s");
+  });
+
+  it("are Cabrera's order, with aVR upside down and its reading as recorded", () => {
+    const layout = settled({ arrangement: "cabrera" });
+    expect(
+      traces(layout)
+        .slice(0, 6)
+        .map(({ name }) => name),
+    ).toEqual(["aVL", "I", "\u2212aVR", "II", "aVF", "III"]);
+    const third = traces(layout)[2]!;
+    expect([record().leads[third.lead], third.sign]).toEqual(["aVR", -1]);
+    expect(toY(third, -1)).toBeCloseTo(third.baseline - 10);
+  });
+
+  it("are any leads, and all where none of them is here", () => {
+    const names = (leads: string[]) => traces(settled({ arrangement: "leads", leads })).map(({ name }) => name);
+    expect(names(["V5"])).toEqual(["V5"]);
+    expect(names(["V1", "II", "Vx"])).toEqual(["V1", "II"]);
+    expect(names(["Vx"])).toHaveLength(12);
+    expect(settled({ arrangement: "leads", leads: ["V5"] }).arrangement[0]).toBe("1 of 12 leads, simultaneous");
   });
 });

@@ -27,6 +27,13 @@ describe("scale", () => {
   });
 });
 
+describe("actual size", () => {
+  it("has a millimetre of 96 / 25.4 px whatever the width", () => {
+    expect(fitScale(265, 300, 1.25, "actual")).toBe(96 / 25.4);
+    expect(footer({ ...facts, scale: TRUE_SIZE, gain: 20, speed: 50 })[0]).toContain("50 mm/s, 20 mm/mV (life size");
+  });
+});
+
 describe("footer", () => {
   it("says the speed on the grid and the effective speed on the screen", () => {
     const [speed] = footer(facts);

@@ -1,0 +1,75 @@
+import { describe, expect, it } from "vitest";
+import { STANDARD } from "../src/arrangements.ts";
+import { bazett, type Caliper, caliperText, fridericia, measured, snap, valueText } from "../src/calipers.ts";
+import { clippedStretches, flagsOf, flagsText } from "../src/flags.ts";
+import { arrange } from "../src/layout.ts";
+import { readRecording } from "../src/recording.ts";
+import { waveform } from "./synthetic.ts";
+
+const recording = readRecording(waveform({ rate: 500, record: "1" }));
+const at = (kind: Caliper["kind"], start: number, end: number, record = "1"): Caliper => ({
+  ...{ kind, record, lead: "II", start, end },
+});
+
+describe("calipers", () => {
+  it("stand on samples inside the recording", () => {
+    expect(snap(recording, 1.2349)).toBe(1.234);
+    expect(snap(recording, -3)).toBe(0);
+    expect(snap(recording, 99)).toBe(9.998);
+  });
+
+  it("read times, rates and voltages off the samples", () => {
+    const [time, rr, voltage] = measured([at("time", 1, 1.4), at("rr", 1, 1.8), at("voltage", 1, 1.31)], recording);
+    expect(time).toMatchObject({ ms: 400 });
+    expect(rr).toMatchObject({ ms: 800, bpm: 75 });
+    const lead = recording.signal[1]!;
+    expect(voltage!.mV).toBeCloseTo(lead[655]! - lead[500]!, 4);
+    expect(valueText(rr!)).toBe("RR 800 ms, 75/min");
+  });
+
+  it("correct QT by the last R-R of the record, and say when there is none", () => {
+    // QT 360 ms at 75/min: Bazett 402, Fridericia 388 ms, as every table of corrected QT has it.
+    expect(1000 * bazett(0.36, 0.8)).toBeCloseTo(402.49, 2);
+    expect(1000 * fridericia(0.36, 0.8)).toBeCloseTo(387.8, 1);
+    const [qt] = measured([at("qt", 1, 1.36)], recording);
+    expect(qt!.bazett_ms).toBeUndefined();
+    expect(caliperText(qt!)).toContain("QTc needs an R-R caliper");
+    const list = [at("rr", 1, 2), at("qt", 1, 1.36), at("rr", 1, 1.8), at("rr", 0, 3, "2")];
+    expect(measured(list, recording)[1]).toMatchObject({ ms: 360, rr_ms: 800, bazett_ms: 402.49 });
+    expect(caliperText(measured(list, recording)[1]!)).toContain("QTc 402 Bazett, 388 Fridericia (RR 800 ms)");
+  });
+
+  it("know no voltage in a gap, and never write what JSON lacks", () => {
+    const gap = readRecording(waveform({ rate: 500, record: "1", gap: [0.9, 1.2] }));
+    const [voltage] = measured([at("voltage", 1, 1.31)], gap);
+    expect(valueText(voltage!)).toBe("no voltage here");
+    expect(JSON.stringify(measured([at("rr", 1, 1), at("qt", 2, 2)], gap))).not.toContain("null");
+  });
+});
+
+describe("flags", () => {
+  it("find plateaus at a lead's limits, and neither peaks nor flat lines", () => {
+    const wave = Float32Array.from({ length: 5000 }, (_, i) => 4 * Math.sin(i / 40));
+    expect(clippedStretches(wave, 0, 500)).toEqual([]);
+    const cut = wave.map((value) => Math.min(value, 2));
+    const found = clippedStretches(cut, 0, 500);
+    expect(found.length).toBe(20);
+    for (const [first, last] of found) {
+      expect(cut.slice(first, last + 1).every((value) => value === 2)).toBe(true);
+      expect([cut[first - 1], cut[last + 1]].includes(2)).toBe(false);
+    }
+    expect(clippedStretches(new Float32Array(5000).fill(3), 3, 500)).toEqual([]);
+  });
+
+  it("say which leads the recorder clipped and which leave the paper", () => {
+    const signal = recording.signal.map((lead, i) =>
+      i === 2 ? lead.map((_, t) => (t > 100 && t < 200 ? 3.5 : 0)) : i === 0 ? lead.map((v) => 9 * v) : lead,
+    );
+    const wild = { ...recording, signal };
+    const layout = arrange(wild, STANDARD);
+    const text = flagsText(flagsOf(layout, wild, wild, new WeakMap()));
+    expect(text).toContain("clipped by the recorder: III");
+    expect(text).toContain("leaves the paper: I");
+    expect(flagsText(flagsOf(arrange(recording, STANDARD), recording, recording, new WeakMap()))).toBe("");
+  });
+});
