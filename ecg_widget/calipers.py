@@ -67,6 +67,6 @@ def _checked(caliper: Mapping[str, Any], name: str) -> dict[str, Any]:
             raise ValueError(f"{name}: expected a name as {key}, got {str(caliper[key])[:80]!r}")
     numbers = {key: caliper[key] for key in ("start", "end", *VALUES) if key in caliper}
     for key, value in numbers.items():
-        if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
             raise ValueError(f"{name}: expected a finite number as {key}, got {value!r}")
     return {key: caliper[key] for key in ("kind", "record", "lead")} | {k: float(v) for k, v in numbers.items()}
