@@ -59,6 +59,12 @@ export class Measuring {
     this.#setDraft(null);
   }
 
+  /** The paper is another: what is in the hand was for the one before. */
+  drop(): void {
+    this.#draft = null;
+    this.#pressed = false;
+  }
+
   /** All of this record and the one in the hand; the same list until one of them changes. */
   get shown(): readonly Caliper[] {
     const { recording } = this.#ground();

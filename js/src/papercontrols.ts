@@ -69,6 +69,12 @@ export class PaperControls {
     add("arrangement", "Paper", ARRANGEMENTS, arrangement, (v) => actions.show({ arrangement: v as Arrangement }));
     this.#leads.append(this.#summary, this.#boxes);
     this.element.append(this.#leads);
+    this.#leads.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.#leads.open) {
+        this.#leads.open = false;
+        this.#summary.focus();
+      }
+    });
     this.#boxes.addEventListener("change", () => {
       const leads = [...this.#boxes.querySelectorAll("input")].filter((box) => box.checked).map((box) => box.value);
       actions.show({ leads });
@@ -133,9 +139,7 @@ export class PaperControls {
     for (const box of this.#boxes.querySelectorAll("input")) {
       box.checked = known.length === 0 || known.includes(box.value);
     }
-    setText(
-      this.#summary,
-      known.length === 0 ? "all leads" : known.length <= 3 ? known.join(", ") : `${known.length} leads`,
-    );
+    const shown = known.length === 0 ? "all" : known.length <= 3 ? known.join(", ") : String(known.length);
+    setText(this.#summary, `Leads: ${shown}`);
   }
 }

@@ -101,8 +101,12 @@ export class Sheet {
     const layout = arrange(shown, this.#display, seen, levels ?? shown.median);
     this.#layout = layout;
     this.#scale = fitScale(layout.width, around.width, devicePixelRatio, size);
-    const known = this.#scene?.recording === shown && this.#scene.layout.key === layout.key ? this.#scene.flags : null;
-    const flags = known ?? flagsOf(layout, shown, recording, this.#clipped);
+    const before = this.#scene;
+    const same = before?.recording === shown && before.layout.key === layout.key;
+    if (!same) {
+      this.measuring.drop();
+    }
+    const flags = same && before.flags ? before.flags : flagsOf(layout, shown, recording, this.#clipped);
     this.#scene = {
       ...{ layout, recording: shown, scale: this.#scale, devicePixelRatio, flags },
       ...{ theme: around.theme, font: around.font },

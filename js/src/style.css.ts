@@ -91,7 +91,7 @@ figure .field { padding-top: 6px; }
   background: var(--surface); border: 1px solid var(--field); border-radius: 2px;
 }
 .paper button:hover, .measuring button:hover { background: var(--hover); }
-.leads { position: relative; }
+.leads.field { position: relative; display: block; }
 .leads summary { display: list-item; padding: 2px 8px; white-space: nowrap; }
 .boxes {
   position: absolute; z-index: 2; top: 26px; left: 0; display: grid; grid-template-columns: repeat(4, auto); gap: 4px 12px;

@@ -149,3 +149,15 @@ def test_svg_keeps_them(paper, tmp_path):
     download.value.save_as(tmp_path / "c.svg")
     [rr] = calipers(paper, 1)
     assert f"RR {round(rr['ms'])} ms" in (tmp_path / "c.svg").read_text(encoding="utf-8")
+
+
+def test_another_paper_takes_nothing_along_that_is_half_placed(paper):
+    paper.control("tool").select_option("time")
+    paper.page.mouse.click(*place(paper, 0.8))
+    paper.frames(3)
+    assert "0 ms" in paper.control("caliper").inner_text()
+    paper.control("arrangement").select_option("rows")
+    paper.frames(3)
+    assert "drag on the trace" in paper.control("caliper").inner_text()
+    paper.control("arrangement").select_option("3x4")
+    assert paper.python("w.calipers") == []

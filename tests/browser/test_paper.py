@@ -125,7 +125,7 @@ def test_leads_are_chosen_by_boxes(paper):
     box.locator("input[value=V5]").check()
     paper.frames(3)
     assert "2 of 12 leads, simultaneous" in paper.page.locator("figcaption").inner_text()
-    assert box.locator("summary").inner_text() == "II, V5"
+    assert box.locator("summary").inner_text() == "Leads: II, V5"
     box.locator("input[value=V5]").uncheck()
     box.locator("summary").click()
 
