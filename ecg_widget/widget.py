@@ -99,7 +99,7 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     record = t.Unicode().tag(sync=True)
     target = t.Unicode().tag(sync=True)
     span = t.List(t.Float()).tag(sync=True)
-    calipers = t.List(t.Dict()).tag(sync=True)
+    calipers = t.List(t.Dict()).tag(sync=True, state=True)
     result: t.TraitType[xr.Dataset | None, xr.Dataset | None] = Result(encode)
     ready: t.TraitType[Ready | None, Ready | None] = Encoded(Ready.encoded)
     waveform: t.TraitType[xr.Dataset | None, xr.Dataset | None] = Encoded(encode)
