@@ -1,4 +1,4 @@
-"""Calipers: what is measured on the paper, as plain JSON between the page and Python."""
+"""What a user makes of the paper, as plain JSON between the page and Python: calipers, and how the paper looks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-__all__ = ["check_calipers"]
+__all__ = ["check_calipers", "check_display"]
 
 KINDS = ("time", "voltage", "march", "rr", "qt")
 VALUES = ("ms", "bpm", "mV", "rr_ms", "bazett_ms", "fridericia_ms")
 MOST = 1000
 LONGEST_NAME = 10_000
+DISPLAY: dict[str, tuple[object, ...]] = {
+    "arrangement": ("3x4", "3x4-simultaneous", "6x2", "cabrera", "rows", "leads"),
+    "speed": (12.5, 25, 50),
+    "gain": (5, 10, 20),
+    "size": ("fit", "actual"),
+    "colouring": ("bands", "trace", "strip"),
+    "filter": ("", "0.5-40", "0.05-150"),
+    "notch": ("", "50", "60"),
+}
 
 
 def check_calipers(calipers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -70,3 +79,45 @@ def _checked(caliper: Mapping[str, Any], name: str) -> dict[str, Any]:
         if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
             raise ValueError(f"{name}: expected a finite number as {key}, got {value!r}")
     return {key: caliper[key] for key in ("kind", "record", "lead")} | {k: float(v) for k, v in numbers.items()}
+
+
+def check_display(display: Mapping[str, Any]) -> dict[str, Any]:
+    """How the paper looks, as the page can show it.
+
+    Parameters
+    ----------
+    display
+        Any of ``arrangement``, ``speed`` in mm/s, ``gain`` in mm/mV, ``size``, ``colouring``, ``filter`` and ``notch``
+        in Hz (for the eye alone), and ``leads``: names for the arrangement ``"leads"``, in their order.
+
+    Returns
+    -------
+    dict
+        A copy.
+
+    Raises
+    ------
+    ValueError
+        If a key or a value is none that the page has.
+
+    Examples
+    --------
+    >>> check_display({"arrangement": "cabrera", "speed": 50})
+    {'arrangement': 'cabrera', 'speed': 50}
+    >>> check_display({"speed": 30})
+    Traceback (most recent call last):
+    ...
+    ValueError: display: expected a speed among 12.5, 25, 50, got 30
+    """
+    checked = dict(display)
+    for key, value in checked.items():
+        if key == "leads":
+            if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) for name in value):
+                raise ValueError(f"display: expected a list of names as leads, got {str(value)[:80]!r}")
+            checked[key] = list(value)
+        elif key not in DISPLAY:
+            raise ValueError(f"display: expected keys among {', '.join([*DISPLAY, 'leads'])}, got {str(key)[:80]!r}")
+        elif isinstance(value, bool) or value not in DISPLAY[key]:
+            allowed = ", ".join(str(v) or "''" for v in DISPLAY[key])
+            raise ValueError(f"display: expected a {key} among {allowed}, got {str(value)[:80]}")
+    return checked

@@ -18,7 +18,7 @@ import traitlets as t
 import xarray as xr
 
 from ecg_widget.ahead import TOLD_S
-from ecg_widget.calipers import check_calipers
+from ecg_widget.calipers import check_calipers, check_display
 from ecg_widget.choices import choices
 from ecg_widget.explorer import Explorer
 from ecg_widget.fits import ANCHOR, N_CLUSTERS
@@ -65,6 +65,8 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     calipers : list of dict
         What has been measured in the page, of all records, in the order in which it was placed, see
         `ecg_widget.calipers`. May be set from Python: the page draws it, and fills values in when it next measures.
+    display : dict
+        How the paper looks, where it was chosen otherwise than at first, see `ecg_widget.calipers.check_display`.
     result : xarray.Dataset or None
         Of the shown record, see `Explorer.result`. Replaced, never changed. The page may be shown a first answer from
         some of the cells until the exact one is there; reading it in Python waits for the exact one.
@@ -100,6 +102,7 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     target = t.Unicode().tag(sync=True)
     span = t.List(t.Float()).tag(sync=True)
     calipers = t.List(t.Dict()).tag(sync=True, state=True)
+    display = t.Dict().tag(sync=True, state=True)
     result: t.TraitType[xr.Dataset | None, xr.Dataset | None] = Result(encode)
     ready: t.TraitType[Ready | None, Ready | None] = Encoded(Ready.encoded)
     waveform: t.TraitType[xr.Dataset | None, xr.Dataset | None] = Encoded(encode)
@@ -174,6 +177,10 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     @t.validate("calipers")
     def _valid_calipers(self, proposal: Any) -> list[dict[str, Any]]:
         return list(self._checked(check_calipers, proposal.value))
+
+    @t.validate("display")
+    def _valid_display(self, proposal: Any) -> dict[str, Any]:
+        return dict(self._checked(check_display, proposal.value))
 
     def pause(self) -> None:
         """Stop what is computed ahead, until the next move."""

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from ecg_widget.calipers import check_calipers
+from ecg_widget.calipers import check_calipers, check_display
 
 ONE = {"kind": "qt", "record": "1", "lead": "II", "start": 1, "end": 1.36}
 
@@ -46,3 +46,17 @@ def test_missing_keys_and_too_many_are_named():
         check_calipers(["rr"])
     with pytest.raises(ValueError, match="at most 1000, got 1001"):
         check_calipers([ONE] * 1001)
+
+
+@pytest.mark.parametrize(
+    ("display", "message"),
+    [
+        ({"gain": 15}, "expected a gain among 5, 10, 20, got 15"),
+        ({"notch": 50}, "expected a notch among '', 50, 60"),
+        ({"leads": "II"}, "expected a list of names as leads"),
+        ({"zoom": 2}, "expected keys among arrangement, .*, leads, got 'zoom'"),
+    ],
+)
+def test_a_look_that_the_page_lacks_is_refused(display, message):
+    with pytest.raises(ValueError, match=message):
+        check_display(display)

@@ -16,7 +16,7 @@ import type { Layout } from "./layout.ts";
 import type { Size } from "./paper.ts";
 import type { Recording } from "./recording.ts";
 
-/** How this view looks; another view of the same widget may look otherwise. */
+/** How the paper looks, in every view of a widget. */
 export interface Display extends PaperSettings {
   readonly size: Size;
   readonly colouring: Colouring;
@@ -36,6 +36,20 @@ const COLOURINGS = [
   ["trace", "trace"],
   ["strip", "strip below"],
 ] as const;
+
+/** What of a trait can be shown; the rest is as it is at first. */
+export function readDisplay(chosen: Partial<Display>): Display {
+  const first = (options: Options) => options.map(([value]) => value);
+  const allowed: Record<keyof Display, readonly unknown[] | null> = {
+    ...{ arrangement: first(ARRANGEMENTS), speed: SPEEDS, gain: GAINS, leads: null },
+    ...{ size: first(SIZES), colouring: first(COLOURINGS), filter: first(FILTERS), notch: first(NOTCHES) },
+  };
+  const kept = Object.entries(chosen).filter(([name, value]) => {
+    const values = allowed[name as keyof Display];
+    return values === null ? Array.isArray(value) : values?.includes(value);
+  });
+  return { ...PLAIN, ...Object.fromEntries(kept) };
+}
 
 export interface PaperActions {
   show(changes: Partial<Display>): void;
@@ -109,6 +123,12 @@ export class PaperControls {
       }
     }
     const possible = display.arrangement === "leads" || (twelve && !layout.slow) ? display.arrangement : "rows";
+    for (const name of ["speed", "gain", "size", "colouring", "filter", "notch"] as const) {
+      const input = this.#selects[name]!;
+      if (input.value !== String(display[name])) {
+        input.value = String(display[name]);
+      }
+    }
     arrangement!.value = possible;
     arrangement!.title = layout.slow ? "In rows, when slower than the paper's own speed" : "";
     speed!.disabled = layout.slow;

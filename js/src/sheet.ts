@@ -9,7 +9,7 @@ import { arrange, type Layout, sightOf, toX, traceAt } from "./layout.ts";
 import { Measuring } from "./measuring.ts";
 import type { Navigator } from "./navigator.ts";
 import { fitScale, footer, type Theme } from "./paper.ts";
-import { type Display, PaperControls, PLAIN } from "./papercontrols.ts";
+import { type Display, PaperControls, PLAIN, readDisplay } from "./papercontrols.ts";
 import type { Recording } from "./recording.ts";
 import { rulingText } from "./ruler.ts";
 import type { State } from "./state.ts";
@@ -33,6 +33,7 @@ export class Sheet {
   readonly #clipped: Clipped = new WeakMap();
   readonly controls: PaperControls;
   readonly measuring: Measuring;
+  #chosen: Partial<Display> = {};
   #display: Display = PLAIN;
   #scene: Scene | null = null;
   #overlay: Overlay | null = null;
@@ -41,8 +42,8 @@ export class Sheet {
   #scale = 1;
   #paints = 0;
 
-  /** `ask` has the paper laid out again, or only painted. */
-  constructor(state: State, navigator: Navigator, ask: (work?: "scene") => void, fail: (text: string) => void) {
+  /** `ask` has the paper painted again. */
+  constructor(state: State, navigator: Navigator, ask: () => void, fail: (text: string) => void) {
     this.#state = state;
     this.#navigator = navigator;
     this.measuring = new Measuring(
@@ -57,8 +58,7 @@ export class Sheet {
     );
     this.controls = new PaperControls(this.#display, {
       show: (changes) => {
-        this.#display = { ...this.#display, ...changes };
-        ask("scene");
+        state.set("display", { ...state.get("display"), ...changes });
       },
       measure: (tool) => this.measuring.choose(tool),
       save: (kind) => {
@@ -68,6 +68,11 @@ export class Sheet {
   }
 
   get display(): Display {
+    const chosen = this.#state.get("display") ?? {};
+    if (chosen !== this.#chosen) {
+      this.#chosen = chosen;
+      this.#display = readDisplay(chosen);
+    }
     return this.#display;
   }
 
@@ -95,10 +100,10 @@ export class Sheet {
     const { sight, long } = this.#navigator;
     const { overview } = this.#state;
     const seen = long ? sight : sightOf(recording, sight.start - recording.start);
-    const { filter, notch, size } = this.#display;
+    const { filter, notch, size } = this.display;
     const shown = this.#filter.show(recording, filter, notch);
     const levels = filter === "" ? overview?.level : undefined;
-    const layout = arrange(shown, this.#display, seen, levels ?? shown.median);
+    const layout = arrange(shown, this.display, seen, levels ?? shown.median);
     this.#layout = layout;
     this.#scale = fitScale(layout.width, around.width, devicePixelRatio, size);
     const before = this.#scene;
@@ -118,7 +123,7 @@ export class Sheet {
     controls.updateWindow(layout.window, long ? 0 : this.#navigator.reach(recording), first);
     const flagged = flagsText(flags);
     const decimated = recording.decimation > 1 ? ["extremes of each column only"] : [];
-    this.controls.update(shown, layout, this.#display, [this.#filter.text, flagged, ...decimated].filter(Boolean));
+    this.controls.update(shown, layout, this.display, [this.#filter.text, flagged, ...decimated].filter(Boolean));
     this.#describe(shown, layout, long, flagged);
   }
 

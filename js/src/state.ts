@@ -22,6 +22,7 @@ const USER = [
   "target",
   "span",
   "calipers",
+  "display",
 ] as const satisfies readonly TraitName[];
 const PYTHON = ["waveform", "result", "overview", "ready", "choices", "error", "progress"] as const;
 /** Python's data that is read when it is first looked at: a view that nobody sees decodes nothing. */
@@ -167,6 +168,7 @@ export class State {
     return (
       name === "threshold" ||
       name === "target" ||
+      name === "display" ||
       (name === "n_clusters" && this.#describesChoice(this.#model.get("ready")?.[k], k))
     );
   }
@@ -183,7 +185,7 @@ export class State {
     if (name === "waveform" || name === "result" || name === "overview") {
       this.#unread.add(name);
     }
-    this.#composed &&= name === "threshold" || name === "target" || name === "calipers";
+    this.#composed &&= name === "threshold" || name === "target" || name === "calipers" || name === "display";
     const changed = new Set([name]);
     for (const listener of this.#listeners) {
       listener(changed);

@@ -1,5 +1,6 @@
 // The traits between the page and Python: each has one writer.
 import type { Caliper } from "./calipers.ts";
+import type { Display } from "./papercontrols.ts";
 import type { EncodedDataset } from "./wire.ts";
 
 export interface LayerChoice {
@@ -27,6 +28,8 @@ export interface UserTraits {
   span: number[];
   /** Of all records; a picture shows those of its own. */
   calipers: Caliper[];
+  /** How the paper looks, where it was chosen otherwise than it is at first. */
+  display: Partial<Display>;
 }
 
 /** Written by Python. */

@@ -60,7 +60,7 @@ export class View {
     this.#sheet = new Sheet(
       state,
       this.#navigator,
-      (work) => this.#ask(...(work ? [work] : [])),
+      () => this.#ask(),
       (text) => this.#texts.showError(text),
     );
     this.#controls = new Controls(state, (seconds) => this.#navigator.moveTo(this.#navigator.sight.whole[0] + seconds));
@@ -145,6 +145,9 @@ export class View {
       this.#navigator.spanChanged();
     }
     this.#ask(...(changed.has("waveform") || changed.has("target") ? (["panels"] as const) : []));
+    if (changed.has("display")) {
+      this.#ask("scene");
+    }
     const slid = changed.has("threshold") || changed.has("n_clusters");
     if (slid && this.#frame && performance.now() - this.#drawn > FRAME) {
       this.#draw(); // now, not with the next frame: the picture is on the screen one frame sooner

@@ -19,6 +19,7 @@ export class MockModel {
       target: "NORM",
       span: [],
       calipers: [],
+      display: {},
       waveform: null,
       result: null,
       overview: null,

@@ -112,7 +112,8 @@ def test_a_display_filter_is_badged_and_never_reaches_python(paper):
     choose(paper, filter="0.5-40", notch="50")
     assert "display filter 0.5\N{EN DASH}40 Hz, notch 50 Hz" in paper.control("badges").inner_text()
     assert paper.pixels() != before
-    assert paper.comm_sent() == []
+    sent = {name for message in paper.comm_sent() for name in message.get("state", {})}
+    assert sent <= {"display"}
     assert paper.python("[w.result.attrs['n_clusters'], float(w.result.entropy.sum())]") == result
     choose(paper, filter="", notch="")
     assert paper.pixels() == before
@@ -146,6 +147,25 @@ def test_hover_reads_time_voltage_cluster_entropy_and_contribution(paper):
     column = f"list(w.result.target.values).index({target!r})"
     exact = paper.python(f"float(w.result.contribution.values[{cluster}, {column}])")
     assert float(value) == pytest.approx(exact, abs=0.00501)
+
+
+def test_the_look_of_the_paper_is_a_trait(paper):
+    before = paper.pixels()
+    choose(paper, arrangement="cabrera", speed="50")
+    chosen = paper.pixels()
+    for _ in range(50):
+        if (display := paper.python("w.display")).get("speed") == 50:
+            break
+        paper.page.wait_for_timeout(50)
+    assert display["arrangement"] == "cabrera"
+    paper.python("w.display = {}\n1")
+    paper.page.wait_for_function("select => select.value === '3x4'", arg=paper.control("arrangement").element_handle())
+    paper.frames(3)
+    assert paper.pixels() == before
+    paper.python(f"w.display = {display!r}\n1")
+    paper.page.wait_for_function("select => select.value === '50'", arg=paper.control("speed").element_handle())
+    paper.frames(3)
+    assert paper.pixels() == chosen
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
