@@ -13,6 +13,7 @@ from torch import nn
 
 from ecg_widget.activations import Activations
 from ecg_widget.ahead import Ahead
+from ecg_widget.beats import cell_waves
 from ecg_widget.caches import Cache
 from ecg_widget.captured import FEW_PIECES, LONG_PIECES, Captured, Store, count
 from ecg_widget.clusters import embed
@@ -237,7 +238,8 @@ class Explorer:
         -------
         xarray.Dataset
             ``cluster, entropy, margin, probability, valid (cell)``, ``map (cell, component)``,
-            ``proportion (cluster)``, ``slot (cluster)``, ``logit, prediction (target)``; where the outputs follow from
+            ``proportion, cohort_proportion, slot (cluster)``, ``logit, prediction (target)``, ``wave (cell)`` where
+            the records have it; where the outputs follow from
             the deepest layer also ``contribution (cluster, target)``, ``contribution_masked (target)``,
             ``intercept (target)``. Coords ``centre (cell)`` and ``width (cell)`` in s. attrs name the record, layers,
             tau, network, device and method. Of a long recording: means over the windows of the span; without cells
@@ -368,6 +370,9 @@ class Explorer:
             out = out.merge(
                 self._density(row, names, fit, FEW_PIECES if draft else LONG_PIECES), combine_attrs="no_conflicts"
             )
+        if "wave" in self.ds:
+            waves = cell_waves(self.ds.isel(record=row), out["centre"].values)
+            out["wave"] = ("cell", waves, self.ds["wave"].attrs)
         out.attrs |= {"layers": list(names), "draft": draft, "device": self.device_name}
         return out
 

@@ -58,6 +58,7 @@ def record_result(
     share = segments["proportion"].transpose("record", "cluster").values
     proportion = np.nan_to_num(share).T @ (cells / cells.sum()) if known else share[0]
     variables["proportion"] = ("cluster", proportion.astype(np.float32), segments["proportion"].attrs)
+    variables["cohort_proportion"] = ("cluster", cohort_proportion(fit), {"units": "1"})
     variables["slot"] = ("cluster", fit.slots)
     variables["map"] = (("cell", "component"), components[0])
     variables["logit"] = ("target", raw.values.astype(np.float32), {"units": "logit"})
@@ -102,6 +103,12 @@ def record_result(
     return xr.Dataset(variables, coords, attrs)
 
 
+def cohort_proportion(fit: Fit) -> np.ndarray:
+    """Share of each cluster in the cells of all records that it was found in, ``(cluster,)`` float32; sums to 1."""
+    share = np.exp(fit.clusters.log_prior_)
+    return np.asarray(share / share.sum(), np.float32)
+
+
 def _mean(values: xr.DataArray, weight: np.ndarray) -> xr.DataArray:
     """Mean over windows, in their order of dims without ``record``."""
     return values.dot(xr.DataArray(weight, dims="record"))
@@ -119,6 +126,7 @@ def whole_result(network: ECGNetwork | Activations, record: str, fit: Fit, span:
             "valid": ("cell", np.zeros(0, bool)),
             "map": (("cell", "component"), np.zeros((0, 2), np.float32)),
             "proportion": ("cluster", np.full(fit.clusters.n_clusters, np.nan, np.float32), {"units": "1"}),
+            "cohort_proportion": ("cluster", cohort_proportion(fit), {"units": "1"}),
             "slot": ("cluster", fit.slots),
             "logit": (*unknown, {"units": "logit"}),
             "prediction": (*unknown, {"units": "1"}),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from ecg_widget.beats import r_peaks
 from ecg_widget.explorer import Explorer
 from ecg_widget.pyramid import BLOCK
 from ecg_widget.wire import quantise
@@ -54,7 +55,9 @@ def waveform(explorer: Explorer, record: str, span: Sequence[float] = ()) -> xr.
             attrs["sampling_rate"] = 2 * rate / decimation
             one = explorer.pyramid(record).decimated(*shown, decimation)
             return _quantised(one, attrs)
-    return _quantised(explorer.signal(record, span)["signal"].drop_vars("record"), attrs)
+    one = explorer.signal(record, span)["signal"].drop_vars("record")
+    peaks = {"r_peak": ("beat", r_peaks(one), {"units": "s"})} if one.sizes["time"] <= MAX_SAMPLES else {}
+    return _quantised(one, attrs).assign_coords(peaks)
 
 
 def overview(explorer: Explorer, record: str) -> xr.Dataset | None:

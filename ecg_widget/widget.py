@@ -23,6 +23,7 @@ from ecg_widget.choices import choices
 from ecg_widget.explorer import Explorer
 from ecg_widget.fits import ANCHOR, N_CLUSTERS
 from ecg_widget.lifetime import forget
+from ecg_widget.selection import check_names, check_selection, selected
 from ecg_widget.traits import Encoded, Ready, Result
 from ecg_widget.waveforms import overview, waveform
 from ecg_widget.wire import encode
@@ -67,6 +68,13 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         `ecg_widget.calipers`. May be set from Python: the page draws it, and fills values in when it next measures.
     display : dict
         How the paper looks, where it was chosen otherwise than at first, see `ecg_widget.calipers.check_display`.
+    selection : dict
+        What is selected on the page or in Python: ``{"record": name, "intervals": [[from, to], ...], "label": text}``
+        in s; empty for nothing. It stays where it is in time while layers and number of clusters move. `selected` has
+        it as xarray.
+    cluster_names : dict
+        By the letter of a cluster, which goes with its colour while layers and number of clusters move: a dict with any
+        of ``name`` and ``note`` (text), ``merged`` (letter of the cluster that it is shown as) and ``hidden`` (bool).
     result : xarray.Dataset or None
         Of the shown record, see `Explorer.result`. Replaced, never changed. The page may be shown a first answer from
         some of the cells until the exact one is there; reading it in Python waits for the exact one.
@@ -103,6 +111,8 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     span = t.List(t.Float()).tag(sync=True)
     calipers = t.List(t.Dict()).tag(sync=True, state=True)
     display = t.Dict().tag(sync=True, state=True)
+    selection = t.Dict().tag(sync=True, state=True)
+    cluster_names = t.Dict().tag(sync=True, state=True)
     result: t.TraitType[xr.Dataset | None, xr.Dataset | None] = Result(encode)
     ready: t.TraitType[Ready | None, Ready | None] = Encoded(Ready.encoded)
     waveform: t.TraitType[xr.Dataset | None, xr.Dataset | None] = Encoded(encode)
@@ -181,6 +191,25 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     @t.validate("display")
     def _valid_display(self, proposal: Any) -> dict[str, Any]:
         return dict(self._checked(check_display, proposal.value))
+    @t.validate("selection")
+    def _valid_selection(self, proposal: Any) -> dict[str, Any]:
+        return dict(self._checked(partial(check_selection, self.explorer.ds["record"].values), proposal.value))
+
+    @t.validate("cluster_names")
+    def _valid_names(self, proposal: Any) -> dict[str, Any]:
+        return dict(self._checked(check_names, proposal.value))
+
+    @property
+    def selected(self) -> xr.Dataset:
+        """The selection as xarray.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``start, end (interval)`` in s, and ``selected (cell)`` bool with ``centre (cell)`` in s where the selection
+            is of the record that `result` is of. attrs ``record``, ``label``. Empty where nothing is selected.
+        """
+        return selected(self.selection, self.result)
 
     def pause(self) -> None:
         """Stop what is computed ahead, until the next move."""
