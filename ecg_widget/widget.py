@@ -191,6 +191,7 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     @t.validate("display")
     def _valid_display(self, proposal: Any) -> dict[str, Any]:
         return dict(self._checked(check_display, proposal.value))
+
     @t.validate("selection")
     def _valid_selection(self, proposal: Any) -> dict[str, Any]:
         return dict(self._checked(partial(check_selection, self.explorer.ds["record"].values), proposal.value))

@@ -1,5 +1,5 @@
 // The recording as the page draws it.
-import { decode, type EncodedDataset, find, numbers, texts } from "./wire.ts";
+import { decode, type EncodedDataset, find, numbers, texts, type Values } from "./wire.ts";
 
 export interface Recording {
   readonly record: string;
@@ -21,6 +21,8 @@ export interface Recording {
   readonly filters: string;
   readonly source: string;
   readonly note: string;
+  /** s, one a heart beat; empty where none were found or looked for */
+  readonly rPeaks: Values;
   /** Median of each lead's samples, or of some of them where they are many, in units. */
   readonly median: readonly number[];
 }
@@ -55,6 +57,7 @@ export function readRecording(encoded: EncodedDataset): Recording {
     filters: text(ds.attrs.filters),
     source: text(ds.attrs.source),
     note: text(ds.attrs.units_note),
+    rPeaks: find(ds, "r_peak") ? numbers(ds, "r_peak") : new Float64Array(0),
     median: signal.map(median),
   };
 }

@@ -37,6 +37,12 @@ export interface Segmentation {
   readonly known: number;
   /** Share of the unmasked cells, by cluster. */
   readonly proportion: Values;
+  /** The same share among the cells of all records, where Python sends it. */
+  readonly cohort: Values | null;
+  /** Of each cell the code of the wave that its middle lies in, -1 = nobody has said; null where the data has none. */
+  readonly wave: Values | null;
+  /** What the codes mean. */
+  readonly waveNames: readonly string[];
   /** Colour and letter of each cluster, 0..19, kept while K and layers move. */
   readonly slot: Values;
   readonly targets: readonly string[];
@@ -82,6 +88,11 @@ export function readSegmentation(encoded: EncodedDataset): Segmentation {
     valid,
     ...rank(cluster, entropy, valid),
     proportion: sized(numbers(ds, "proportion"), slot.length, "proportion"),
+    cohort: find(ds, "cohort_proportion")
+      ? sized(numbers(ds, "cohort_proportion"), slot.length, "cohort_proportion")
+      : null,
+    wave: find(ds, "wave") ? sized(numbers(ds, "wave"), centre.length, "wave") : null,
+    waveNames: String(find(ds, "wave")?.attrs.flag_meanings ?? "none P QRS T").split(" "),
     slot,
     targets: texts(ds, "target"),
     prediction: numbers(ds, "prediction"),

@@ -6,7 +6,7 @@ import { readSegmentation, readSpan, type Segmentation } from "./segmentation.ts
 import type { Choices, TraitName, Traits, UserTraits } from "./traits.ts";
 import type { EncodedDataset } from "./wire.ts";
 
-export type { Choices, LayerChoice, PythonTraits, TraitName, Traits, UserTraits } from "./traits.ts";
+export type * from "./traits.ts";
 
 /** What a view may draw together: a segmentation never lies on another record's trace. */
 export interface Picture {
@@ -23,7 +23,11 @@ const USER = [
   "span",
   "calipers",
   "display",
+  "selection",
+  "cluster_names",
 ] as const satisfies readonly TraitName[];
+/** Of these, what says nothing about which answers are shown. */
+const APART: ReadonlySet<TraitName> = new Set(["threshold", "target", "calipers", "display", "selection", "cluster_names"]);
 const PYTHON = ["waveform", "result", "overview", "ready", "choices", "error", "progress"] as const;
 /** Python's data that is read when it is first looked at: a view that nobody sees decodes nothing. */
 type Read = "waveform" | "result" | "overview";
@@ -165,12 +169,7 @@ export class State {
   /** Whether the page has all that a move needs. */
   #answers(name: keyof UserTraits, value: unknown): boolean {
     const k = Number(value);
-    return (
-      name === "threshold" ||
-      name === "target" ||
-      name === "display" ||
-      (name === "n_clusters" && this.#describesChoice(this.#model.get("ready")?.[k], k))
-    );
+    return APART.has(name) || (name === "n_clusters" && this.#describesChoice(this.#model.get("ready")?.[k], k));
   }
 
   /** The last writer has it: what Python sets takes the place of what was not yet sent. */
@@ -185,7 +184,7 @@ export class State {
     if (name === "waveform" || name === "result" || name === "overview") {
       this.#unread.add(name);
     }
-    this.#composed &&= name === "threshold" || name === "target" || name === "calipers" || name === "display";
+    this.#composed &&= APART.has(name);
     const changed = new Set([name]);
     for (const listener of this.#listeners) {
       listener(changed);

@@ -174,5 +174,44 @@ tbody th[colspan] { color: var(--muted); }
   .body { grid-template-columns: minmax(0, 1fr) 300px; }
   .panels { grid-template-columns: minmax(0, 1fr); }
 }
-@media (forced-colors: active) { .key, .track i { forced-color-adjust: none; } }
+
+.scroll { position: relative; }
+canvas.marks { position: absolute; top: 2px; left: 2px; pointer-events: none; }
+canvas.pinned { margin-top: 2px; cursor: default; }
+.compare, .chosen { display: flex; flex-wrap: wrap; align-items: center; gap: 4px 8px; padding-top: 4px; font-size: 12px; }
+.tabs { display: flex; flex-wrap: wrap; gap: 0 2px; border-bottom: 1px solid var(--line); }
+.tabs button {
+  min-height: 28px; padding: 3px 7px; font: inherit; font-size: 12px; color: var(--muted); cursor: pointer;
+  background: none; border: 0; border-bottom: 2px solid transparent;
+}
+.tabs button:hover { color: var(--text); background: var(--hover); }
+.tabs button[aria-selected="true"] { color: var(--text); border-bottom-color: var(--accent); font-weight: 600; }
+.opened { padding-top: 8px; overflow-x: auto; min-height: 80px; }
+.map canvas { touch-action: none; cursor: crosshair; }
+.compare button, .chosen button {
+  min-height: 24px; padding: 0 8px; font: inherit; font-size: 12px; color: inherit; cursor: pointer;
+  background: var(--surface); border: 1px solid var(--field); border-radius: 2px;
+}
+.compare button[aria-pressed="true"] { border-color: var(--accent); }
+.choose { font: inherit; font-size: 12px; color: inherit; background: none; border: 1px solid transparent; border-radius: 2px; cursor: pointer; padding: 0 4px; min-height: 20px; }
+.choose.key { width: 24px; min-height: 20px; padding: 0; font-size: 11px; font-weight: 600; border: 1px solid var(--line); }
+.choose[aria-pressed="true"] { outline: 2px solid var(--accent); outline-offset: 1px; }
+.choose:disabled { cursor: default; }
+.given { display: inline-block; max-width: 9em; margin-left: 5px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; vertical-align: bottom; }
+.wide { overflow-x: auto; }
+.wide.tall { max-height: 320px; overflow-y: auto; }
+.wide.tall thead th { position: sticky; top: 0; background: var(--surface); }
+tbody th { white-space: nowrap; }
+.steps div::before { left: var(--zero, 0); }
+.plain div::before { left: 0; }
+.track b { position: absolute; top: -3px; bottom: -3px; width: 2px; background: var(--text); }
+.total th, .total td { font-weight: 600; }
+.heat { padding: 1px; background: color-mix(in srgb, var(--accent) var(--heat), transparent); }
+.heat .choose { width: 100%; min-width: 28px; }
+.naming input[type="text"] { width: 100%; min-width: 64px; font: inherit; font-size: 12px; color: inherit; background: var(--surface); border: 1px solid var(--field); border-radius: 2px; padding: 2px 4px; }
+.naming select, .beats select { font: inherit; font-size: 12px; color: inherit; background: var(--surface); border: 1px solid var(--field); border-radius: 2px; }
+.naming input[type="checkbox"] { width: 18px; height: 18px; accent-color: var(--accent); }
+.field.inline { flex-direction: row; align-items: center; gap: 6px; padding-bottom: 4px; font-size: 12px; }
+@media (forced-colors: active) { .key, .track i, .track b, .heat { forced-color-adjust: none; } .tabs button[aria-selected="true"] { border-bottom-color: Highlight; } }
+@media (prefers-reduced-motion: reduce) { .ecg *, .ecg *::before { animation: none !important; transition: none !important; } }
 `;

@@ -1,9 +1,11 @@
 // What the view says in words: status, what the pointer is on, progress, errors, and what a screen reader hears.
 import { element, setText } from "./element.ts";
+import { factsOf, quoted } from "./panels/names.ts";
 import { type Recording, sampleAt } from "./recording.ts";
 import { clock } from "./ruler.ts";
+import { letter, type Segmentation } from "./segmentation.ts";
 import { cellText, contributionText, meaningText, statusText } from "./segments.ts";
-import type { Picture, State } from "./state.ts";
+import type { ClusterNames, Picture, State } from "./state.ts";
 
 /** ms of rest before a screen reader hears the new status: a drag is announced once */
 const QUIET = 700;
@@ -30,9 +32,14 @@ export class Texts {
   #quiet = 0;
 
   /** `shown` is the recording as it is drawn: what is read off the picture is what is in it. */
-  update(state: State, cell: number, pointer: Pointer | null, shown: Recording | null): void {
-    const { picture } = state;
-    const segmentation = picture?.segmentation ?? null;
+  update(
+    state: State,
+    segmentation: Segmentation | null,
+    cell: number,
+    pointer: Pointer | null,
+    shown: Recording | null,
+  ): void {
+    const picture = state.picture && { ...state.picture, segmentation };
     const threshold = state.get("threshold");
     setText(this.#facts, segmentation ? statusText(segmentation, threshold, state.get("target")) : "");
     const cells = segmentation !== null && segmentation.centre.length > 0;
@@ -43,7 +50,16 @@ export class Texts {
     this.progress.hidden = !waiting;
     setText(this.progress, waiting ? state.get("progress") || "computing" : "");
     const long = state.overview !== null;
-    const readout = readoutText(picture, shown, cell, pointer, state.get("target"), threshold, long);
+    const readout = readoutText(
+      picture,
+      shown,
+      cell,
+      pointer,
+      state.get("target"),
+      threshold,
+      long,
+      state.get("cluster_names") ?? {},
+    );
     setText(this.readout, readout || (!long ? HINT : cells ? HINT_LONG : HINT_FAR));
     this.readout.classList.toggle("hint", readout === "");
     this.#speak(readout || this.#facts.textContent || "");
@@ -75,6 +91,7 @@ function readoutText(
   target: string,
   threshold: number,
   long: boolean,
+  names: ClusterNames,
 ): string {
   const segmentation = picture?.segmentation;
   if (!picture || (cell < 0 && !pointer)) {
@@ -98,6 +115,9 @@ function readoutText(
   }
   if (segmentation && cell >= 0 && cell < segmentation.centre.length) {
     parts.push(cellText(segmentation, cell, threshold));
+    const k = segmentation.cluster[cell]!;
+    const facts = k < 0 ? {} : factsOf(names, letter(segmentation, k));
+    parts.push(...[facts.name, facts.note].map((text) => quoted(text ?? "")).filter(Boolean));
     parts.push(...contributionText(segmentation, cell, target));
   }
   return parts.join(" \u00b7 ");

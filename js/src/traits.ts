@@ -17,6 +17,22 @@ export interface Choices {
   readonly targets: readonly string[];
 }
 
+export interface Selection {
+  readonly record: string;
+  /** s, ascending, apart */
+  readonly intervals: readonly (readonly [number, number])[];
+  readonly label: string;
+}
+
+export interface ClusterFacts {
+  readonly name?: string;
+  readonly note?: string;
+  /** Letter of the cluster that this one is shown as. */
+  readonly merged?: string;
+  readonly hidden?: boolean;
+}
+export type ClusterNames = Readonly<Record<string, ClusterFacts>>;
+
 /** Written by the user, from either side. */
 export interface UserTraits {
   layers: string[];
@@ -30,6 +46,10 @@ export interface UserTraits {
   calipers: Caliper[];
   /** How the paper looks, where it was chosen otherwise than it is at first. */
   display: Partial<Display>;
+  /** Stretches of a record that are selected; empty = nothing. */
+  selection: Partial<Selection>;
+  /** What clusters are called, by the letter that goes with their colour. */
+  cluster_names: ClusterNames;
 }
 
 /** Written by Python. */

@@ -3,14 +3,16 @@ import type { Overlay } from "./canvas.ts";
 import { Controls } from "./controls.ts";
 import { element, setText } from "./element.ts";
 import { listenTo } from "./hands.ts";
+import { Marks } from "./marks.ts";
 import { Navigator } from "./navigator.ts";
-import { clusterColours } from "./palette.ts";
-import { ContributionPanel } from "./panels/contribution.ts";
-import { MapPanel } from "./panels/map.ts";
+import { merged, mergers } from "./panels/names.ts";
 import { OverviewBar } from "./panels/overview.ts";
+import { SelectionBar } from "./panels/selectionbar.ts";
+import { Side } from "./panels/side.ts";
 import { DARK, LIGHT, type Theme } from "./paper.ts";
+import { Pinned } from "./pinned.ts";
 import type { Recording } from "./recording.ts";
-import type { Segmentation } from "./segmentation.ts";
+import { letter, type Segmentation } from "./segmentation.ts";
 import { cellAt, cellBorders } from "./segments.ts";
 import { Sheet } from "./sheet.ts";
 import type { State, TraitName } from "./state.ts";
@@ -33,8 +35,10 @@ export class View {
   readonly #texts = new Texts();
   readonly #figure = element("figure");
   readonly #empty = element("div", { class: "empty" });
-  readonly #contribution = new ContributionPanel((cluster) => this.#point(-1, cluster));
-  readonly #map = new MapPanel((cell) => this.#point(cell, -1));
+  readonly #side: Side;
+  readonly #selection: SelectionBar;
+  readonly #marks = new Marks();
+  readonly #pinned = new Pinned(() => this.#ask("panels"));
   readonly #bar: OverviewBar;
   readonly #visibility: Visibility;
   readonly #stop: (() => void)[] = [];
@@ -42,11 +46,14 @@ export class View {
   #frame = 0;
   #drawn = 0;
   #width = 0;
-  #mapWidth = 0;
   #theme: Theme = LIGHT;
   #font = "sans-serif";
   #recording: Recording | null = null;
   #segmentation: Segmentation | null = null;
+  /** As Python sent it, and what was merged in it. */
+  #raw: Segmentation | null = null;
+  #mergers = "";
+  #merged: Segmentation | null = null;
   #borders: Float64Array = new Float64Array(0);
   #colours: string[] = [];
   #cell = -1;
@@ -65,11 +72,15 @@ export class View {
     );
     this.#controls = new Controls(state, (seconds) => this.#navigator.moveTo(this.#navigator.sight.whole[0] + seconds));
     this.#bar = new OverviewBar(this.#navigator);
+    this.#selection = new SelectionBar(state);
+    this.#side = new Side(state, { point: (cell, cluster) => this.#point(cell, cluster), ask: () => this.#ask() });
     const texts = this.#texts;
     this.#figure.append(
       this.#sheet.controls.element,
       this.#sheet.controls.badges,
-      element("div", { class: "scroll" }, this.#sheet.canvas),
+      element("div", { class: "scroll" }, this.#sheet.canvas, this.#marks.canvas, this.#pinned.canvas),
+      this.#selection.element,
+      this.#pinned.element,
       this.#controls.window,
       this.#bar.element,
       texts.readout,
@@ -77,12 +88,11 @@ export class View {
       this.#sheet.measuring.element,
     );
     const picture = element("div", { class: "picture" }, texts.progress, this.#empty, this.#figure);
-    const panels = element("aside", { class: "panels" }, this.#contribution.element, this.#map.element);
     this.#root.append(
       this.#controls.element,
       texts.error,
       texts.bar,
-      element("div", { class: "body" }, picture, panels),
+      element("div", { class: "body" }, picture, this.#side.element),
     );
     const shadow = this.element.attachShadow({ mode: "open" });
     shadow.append(element("style", {}, STYLE), this.#root);
@@ -102,7 +112,9 @@ export class View {
       stop();
     }
     this.#sheet.dispose();
-    this.#map.dispose();
+    this.#side.dispose();
+    this.#marks.dispose();
+    this.#pinned.dispose();
     this.#bar.dispose();
     this.element.remove();
   }
@@ -111,20 +123,13 @@ export class View {
     this.#stop.push(this.#state.subscribe((changed) => this.#traitsChanged(changed)));
     // Observed, never asked for while painting: in the middle of a change of theme the answer may be 0.
     const sizes = new ResizeObserver((entries) => {
-      for (const { target, contentRect } of entries) {
-        if (target === this.#map.element) {
-          if (contentRect.width !== this.#mapWidth) {
-            this.#mapWidth = contentRect.width;
-            this.#ask();
-          }
-        } else if (contentRect.width !== this.#width) {
-          this.#width = contentRect.width;
-          this.#ask("scene");
-        }
+      const { width } = entries[entries.length - 1]!.contentRect;
+      if (width !== this.#width) {
+        this.#width = width;
+        this.#ask("scene");
       }
     });
     sizes.observe(picture);
-    sizes.observe(this.#map.element);
     // Another screen may have other pixels although the width stays.
     const rescale = () => this.#ask("scene");
     window.addEventListener("resize", rescale);
@@ -144,7 +149,8 @@ export class View {
     if (changed.has("span")) {
       this.#navigator.spanChanged();
     }
-    this.#ask(...(changed.has("waveform") || changed.has("target") ? (["panels"] as const) : []));
+    const others = changed.has("waveform") || changed.has("target") || changed.has("cluster_names");
+    this.#ask(...(others ? (["panels"] as const) : []));
     if (changed.has("display")) {
       this.#ask("scene");
     }
@@ -178,8 +184,9 @@ export class View {
 
   #update(): void {
     const { picture } = this.#state;
+    const segmentation = this.#named(picture?.segmentation ?? null);
     this.#controls.update();
-    this.#texts.update(this.#state, this.#cell, this.#pointer, this.#sheet.shown);
+    this.#texts.update(this.#state, segmentation, this.#cell, this.#pointer, this.#sheet.shown);
     if (this.#work.has("theme")) {
       this.#readTheme();
     }
@@ -187,7 +194,6 @@ export class View {
       return;
     }
     const recording = picture?.recording ?? null;
-    const segmentation = picture?.segmentation ?? null;
     const { overview } = this.#state;
     if (recording && recording !== this.#recording) {
       this.#navigator.update(recording, overview);
@@ -200,13 +206,13 @@ export class View {
     const others = this.#work.has("panels") || segmentation !== this.#segmentation;
     if (others) {
       this.#segmentation = segmentation;
-      this.#colours = segmentation ? clusterColours(segmentation.slot) : [];
       this.#borders = cellBorders(
         segmentation?.centre ?? new Float64Array(0),
         recording?.start ?? 0,
         recording?.end ?? 0,
       );
-      this.#contribution.update(segmentation, this.#colours, this.#state.get("target"));
+      this.#colours = segmentation ? this.#coloured(segmentation) : [];
+      this.#side.update(segmentation, this.#colours, this.#state.get("target"));
     }
     if (moved || others) {
       this.#keepPlace(pointedAt);
@@ -214,13 +220,41 @@ export class View {
     this.#work.clear();
     const overlay = this.#overlay();
     this.#sheet.paint(overlay);
-    this.#map.paint(overlay, this.#mapWidth, this.#theme, this.#font);
-    const pointed = this.#cluster >= 0 ? this.#cluster : (segmentation?.cluster[this.#cell] ?? -1);
-    this.#contribution.highlight(pointed);
+    this.#paintOthers(overlay, recording);
     this.#bar.update(overview, this.#width);
     const density = segmentation?.density ?? null;
     this.#bar.paint(overview, density, this.#colours, this.#cluster, this.#width, this.#theme, this.#font);
     this.#drawn = performance.now();
+  }
+
+  /** What is drawn over, under and beside the paper. */
+  #paintOthers(overlay: Overlay | null, recording: Recording | null): void {
+    const { layout, perSecond, canvas } = this.#sheet;
+    const scale = layout ? perSecond / layout.speed : 1;
+    const intervals = this.#selection.update(recording?.record ?? "");
+    this.#marks.paint(canvas, layout, scale, intervals, this.#theme);
+    this.#pinned.paint(layout, scale, this.#theme, this.#font);
+    this.#side.paint(overlay, { recording, raw: this.#raw, theme: this.#theme, font: this.#font });
+  }
+
+  /** With clusters merged as the user wants; the same object while nothing of it moves. */
+  #named(raw: Segmentation | null): Segmentation | null {
+    const names = this.#state.get("cluster_names") ?? {};
+    const key = mergers(names);
+    if (raw !== this.#raw || key !== this.#mergers) {
+      this.#raw = raw;
+      this.#mergers = key;
+      this.#merged = raw && merged(raw, names);
+    }
+    return this.#merged;
+  }
+
+  /** Hidden clusters are as blank as the paper. */
+  #coloured(segmentation: Segmentation): string[] {
+    const names = this.#state.get("cluster_names") ?? {};
+    return this.#pinned
+      .colours(segmentation, this.#borders)
+      .map((colour, k) => (names[letter(segmentation, k)]?.hidden ? this.#theme.paper : colour));
   }
 
   #readTheme(): void {
@@ -272,7 +306,7 @@ export class View {
     } else if (this.#cell >= 0) {
       this.#cell = time === undefined ? -1 : cellAt(this.#borders, time);
     }
-    this.#texts.update(this.#state, this.#cell, this.#pointer, this.#sheet.shown);
+    this.#texts.update(this.#state, this.#segmentation, this.#cell, this.#pointer, this.#sheet.shown);
   }
 
   #point(cell: number, cluster: number, pointer: Pointer | null = null): void {

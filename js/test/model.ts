@@ -20,6 +20,8 @@ export class MockModel {
       span: [],
       calipers: [],
       display: {},
+      selection: {},
+      cluster_names: {},
       waveform: null,
       result: null,
       overview: null,

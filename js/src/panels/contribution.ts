@@ -1,12 +1,16 @@
 // The clusters of this record: legend and signed contributions to the chosen target in one table.
 import { element, setText, signed } from "../element.ts";
-import { textOn } from "../palette.ts";
 import { letter, meanEntropy, type Segmentation } from "../segmentation.ts";
+import type { ClusterFacts, ClusterNames } from "../state.ts";
+import { choiceKey } from "./intervals.ts";
+import { factsOf } from "./names.ts";
+import { paintKey } from "./panel.ts";
 
 /** A row that is kept: a new number of clusters changes texts and colours, and adds or removes what differs. */
 class Row {
   readonly element: HTMLTableRowElement;
-  readonly #key = element("span", { class: "key" });
+  readonly #key = element("button", { type: "button", class: "choose", "aria-pressed": "false" });
+  readonly #given = element("bdi", { class: "given" });
   readonly #share = element("td", { class: "number" });
   readonly #entropy = element("td", { class: "number" });
   readonly #fill = element("i");
@@ -14,16 +18,20 @@ class Row {
   readonly #value = element("td", { class: "number" });
 
   constructor() {
-    const head = element("th", { scope: "row" }, this.#key);
+    const head = element("th", { scope: "row" }, this.#key, this.#given);
     this.element = element("tr", {}, head, this.#share, this.#entropy, this.#track, this.#value);
   }
 
-  cluster(cluster: number, name: string, colour: string, share: number, entropy: number): void {
+  cluster(cluster: number, name: string, facts: ClusterFacts, colour: string, share: number, entropy: number): void {
     setAttribute(this.element, "data-cluster", String(cluster));
     this.element.classList.toggle("absent", !(share > 0));
     setText(this.#key, name);
-    this.#key.style.background = colour;
-    this.#key.style.color = textOn(colour);
+    paintKey(this.#key, colour);
+    setAttribute(this.#key, "data-choice", choiceKey({ cluster }));
+    setAttribute(this.#key, "data-label", `cluster ${name}`);
+    setAttribute(this.#key, "aria-label", `Select cluster ${name}`);
+    setText(this.#given, facts.name ?? "");
+    this.#given.title = [facts.name, facts.note].filter(Boolean).join(": ");
     setText(this.#share, Number.isFinite(share) ? `${(100 * share).toFixed(0)} %` : "\u2013");
     setText(this.#entropy, Number.isFinite(entropy) ? entropy.toFixed(2) : "\u2013");
   }
@@ -66,7 +74,7 @@ export class ContributionPanel {
     table.addEventListener("pointerleave", () => onHover(-1));
   }
 
-  update(segmentation: Segmentation | null, colours: readonly string[], target: string): void {
+  update(segmentation: Segmentation | null, colours: readonly string[], target: string, names: ClusterNames): void {
     this.element.hidden = segmentation === null;
     if (!segmentation) {
       return;
@@ -89,7 +97,8 @@ export class ContributionPanel {
       this.#rows[i] ??= new Row();
       const row = this.#rows[i]!;
       const colour = colours[k] ?? "#888888";
-      row.cluster(k, letter(segmentation, k), colour, proportion[k]!, entropy[k]!);
+      const name = letter(segmentation, k);
+      row.cluster(k, name, factsOf(names, name), colour, proportion[k]!, entropy[k]!);
       row.bar(values?.(k) ?? null, largest, colour);
       if (row.element.parentNode === null) {
         this.#body.insertBefore(row.element, this.#masked.parentNode ? this.#masked : null);

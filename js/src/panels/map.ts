@@ -1,46 +1,112 @@
 // One point a cell: the record's embedding on its two main axes.
-import type { Overlay } from "../canvas.ts";
 import { element, setText } from "../element.ts";
-import { textOn } from "../palette.ts";
+import { pixelOf } from "../ink.ts";
 import type { Theme } from "../paper.ts";
-import { letter } from "../segmentation.ts";
 import { lookOf, MASKED, UNCERTAIN } from "../segments.ts";
+import { inside } from "./intervals.ts";
+import { drawAxes, drawLetters, drawPath, drawRing, FEW, HEIGHT, MARGIN } from "./mapdraw.ts";
+import type { Panel, View } from "./panel.ts";
 
-/** So many cells at most are drawn: more hide one another, and cost as much as the picture of the trace. */
-const MOST = 1500;
 /** CSS px */
-const MARGIN = { left: 22, right: 8, top: 8, bottom: 22 };
-const HEIGHT = 236;
 const REACH = 14;
+const HELP =
+  "A point a cell. Draw around points to select them on the trace; with the keyboard, arrows move from cell to cell, Enter selects those around it.";
 
-export class MapPanel {
+/** CSS px around the ring that Enter selects, and between two points of a lasso */
+const AROUND = 24;
+const STRIDE = 4;
+
+export class MapPanel implements Panel {
+  readonly id = "map";
+  readonly title = "Map";
   readonly element: HTMLElement;
-  readonly #canvas = element("canvas", { "data-ecg": "map", role: "img" });
+  readonly #canvas = element("canvas", { "data-ecg": "map", role: "img", tabindex: 0 });
+  readonly #note = element("p", { class: "note" }, HELP);
+  /** x, y of the corners of a lasso that is being drawn, CSS px */
+  #lasso: number[] | null = null;
   readonly #context = this.#canvas.getContext("2d")!;
-  readonly #title = element("h3", {}, "Map of cells");
   /** x, y of each cell in CSS px; NaN = not drawn */
   #points = new Float64Array(0);
   #looks = new Int16Array(0);
   /** Everything but the ring around the pointed cell, and what it was drawn from. */
   readonly #still = document.createElement("canvas");
+  readonly #dots = document.createElement("canvas");
   #drawn: readonly unknown[] = [];
   #ring = -1;
+  #accent = "";
   #copied = false;
 
-  constructor(onHover: (cell: number) => void) {
-    this.element = element("section", { class: "panel map" }, this.#title, this.#canvas);
-    this.#canvas.addEventListener("pointermove", (event) => onHover(this.#nearest(event.offsetX, event.offsetY)));
-    this.#canvas.addEventListener("pointerleave", () => onHover(-1));
+  #cell = -1;
+  #cells = 0;
+
+  constructor(onHover: (cell: number) => void, onSelect: (cells: Uint8Array, label: string) => void) {
+    this.element = element("div", { class: "map" }, this.#canvas, this.#note);
+    const canvas = this.#canvas;
+    canvas.addEventListener("pointerdown", (event) => {
+      if (event.button === 0) {
+        this.#lasso = [event.offsetX, event.offsetY];
+        canvas.setPointerCapture(event.pointerId);
+      }
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      const [x, y] = [event.offsetX, event.offsetY];
+      const last = this.#lasso?.slice(-2);
+      if (last && this.#lasso && Math.hypot(last[0]! - x, last[1]! - y) >= STRIDE) {
+        this.#lasso.push(x, y);
+        this.#drawLasso();
+      }
+      onHover(this.#lasso && this.#lasso.length > 2 ? -1 : this.#nearest(x, y));
+    });
+    canvas.addEventListener("pointerup", () => {
+      const lasso = this.#lasso;
+      this.#lasso = null;
+      this.#drawn = [];
+      if (lasso && lasso.length >= 6) {
+        onSelect(inside(this.#points, lasso), "map, lasso");
+      } else if (lasso) {
+        onSelect(new Uint8Array(0), "map"); // a click beside everything takes the selection back
+      }
+      onHover(-1);
+    });
+    canvas.addEventListener("pointercancel", () => {
+      this.#lasso = null;
+      this.#drawn = [];
+    });
+    canvas.addEventListener("pointerleave", () => this.#lasso ?? onHover(-1));
+    canvas.addEventListener("blur", () => onHover(-1));
+    canvas.addEventListener("keydown", (event) => {
+      const by = { ArrowRight: 1, ArrowLeft: -1, ArrowUp: 10, ArrowDown: -10 }[event.key];
+      if (by !== undefined) {
+        onHover(Math.min(Math.max(this.#cell + by, 0), this.#cells - 1));
+      } else if (event.key === "Enter" && this.#cell >= 0) {
+        onSelect(this.#around(this.#cell), "map, around a cell");
+      } else if (event.key === "Escape") {
+        onHover(-1);
+        onSelect(new Uint8Array(0), "map");
+      } else {
+        return;
+      }
+      event.preventDefault();
+    });
   }
 
-  paint(overlay: Overlay | null, width: number, theme: Theme, font: string): void {
-    const map = overlay && overlay.segmentation.centre.length > 0 ? overlay.segmentation.map : null;
-    this.element.hidden = map === null;
-    if (!overlay || !map || width === 0) {
+  update(view: View): void {
+    const { theme, font, width } = view;
+    this.#cell = view.cell;
+    this.#cells = view.segmentation.centre.length;
+    const map = view.segmentation.centre.length > 0 ? view.segmentation.map : null;
+    this.#canvas.hidden = map === null;
+    setText(this.#note, map ? HELP : "This result has no map of its cells.");
+    if (!map || this.#lasso) {
       return;
     }
+    this.#paint(map, view, width, theme, font);
+  }
+
+  #paint(map: ArrayLike<number>, overlay: View, width: number, theme: Theme, font: string): void {
     const [w, h] = [Math.round(width * devicePixelRatio), Math.round(HEIGHT * devicePixelRatio)];
-    const wanted = [overlay.segmentation, overlay.colours, overlay.threshold, overlay.cluster, w, h, theme, font];
+    const { segmentation, colours, threshold, cluster, selected } = overlay;
+    const wanted = [segmentation, colours, threshold, cluster, w, h, theme, font, selected];
     const moved = wanted.some((value, i) => value !== this.#drawn[i]);
     if (!moved && overlay.cell === this.#ring) {
       return;
@@ -54,6 +120,7 @@ export class MapPanel {
       this.#canvas.style.height = `${h / devicePixelRatio}px`;
     }
     const c = this.#context;
+    this.#accent = theme.accent;
     if (moved) {
       if (overlay.segmentation !== this.#drawn[0] || w !== this.#drawn[4]) {
         this.#place(map, overlay, width);
@@ -72,26 +139,28 @@ export class MapPanel {
       c.drawImage(this.#still, 0, 0);
       c.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
     }
-    this.#drawRing(c, overlay, theme);
+    drawRing(this.#points, c, overlay, theme);
     this.#ring = overlay.cell;
   }
 
-  #drawStill(c: CanvasRenderingContext2D, overlay: Overlay, theme: Theme, font: string, width: number): void {
+  #drawStill(c: CanvasRenderingContext2D, overlay: View, theme: Theme, font: string, width: number): void {
     c.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
     c.clearRect(0, 0, width, HEIGHT);
-    this.#drawAxes(c, overlay, theme, font, width);
-    this.#drawPath(c, theme);
+    drawAxes(this.#canvas, c, overlay, theme, font, width);
+    drawPath(this.#points, c, theme);
     this.#drawPoints(c, overlay, theme);
-    this.#drawLetters(c, overlay, theme, font);
+    this.#drawSelected(c, overlay, theme);
+    drawLetters(this.#points, c, overlay, theme, font);
   }
 
   dispose(): void {
     this.#canvas.width = 0;
     this.#still.width = 0;
+    this.#dots.width = 0;
   }
 
   /** Equal units on both axes: distances on the map are distances in the embedding's plane. */
-  #place(map: ArrayLike<number>, overlay: Overlay, width: number): void {
+  #place(map: ArrayLike<number>, overlay: View, width: number): void {
     const { segmentation, threshold } = overlay;
     const n = segmentation.centre.length;
     const points = this.#points.length === 2 * n ? this.#points : new Float64Array(2 * n);
@@ -117,56 +186,8 @@ export class MapPanel {
     this.#points = points;
   }
 
-  #drawAxes(c: CanvasRenderingContext2D, overlay: Overlay, theme: Theme, font: string, width: number): void {
-    c.strokeStyle = theme.faint;
-    c.lineWidth = 1;
-    const [w, h] = [width - MARGIN.left - MARGIN.right, HEIGHT - MARGIN.top - MARGIN.bottom];
-    c.strokeRect(MARGIN.left + 0.5, MARGIN.top + 0.5, w - 1, h - 1);
-    const name = (i: number) => {
-      const share = overlay.segmentation.mapExplained[i];
-      return `PC ${i + 1}${share === undefined ? "" : ` (${Math.round(100 * share)} % of variance)`}`;
-    };
-    c.fillStyle = theme.muted;
-    c.font = `11px ${font}`;
-    c.textAlign = "center";
-    c.textBaseline = "alphabetic";
-    const every = Math.ceil(overlay.segmentation.centre.length / MOST);
-    setText(this.#title, every > 1 ? `Map of cells (one in ${every})` : "Map of cells");
-    c.fillText(name(0), MARGIN.left + w / 2, HEIGHT - 7);
-    c.save();
-    c.translate(13, MARGIN.top + h / 2);
-    c.rotate(-Math.PI / 2);
-    c.fillText(name(1), 0, 0);
-    c.restore();
-    const label = `Cells by ${name(0)} and ${name(1)}, coloured by cluster`;
-    if (this.#canvas.getAttribute("aria-label") !== label) {
-      this.#canvas.setAttribute("aria-label", label);
-    }
-  }
-
-  /** Cells in their order of time: a beat is a loop. */
-  #drawPath(c: CanvasRenderingContext2D, theme: Theme): void {
-    c.strokeStyle = theme.faint;
-    c.globalAlpha = 0.55;
-    c.lineWidth = 0.75;
-    c.beginPath();
-    let broken = true;
-    const step = Math.ceil(this.#points.length / 2 / MOST);
-    for (let i = 0; i < this.#points.length; i += 2 * step) {
-      const x = this.#points[i]!;
-      if (Number.isNaN(x)) {
-        broken = true;
-        continue;
-      }
-      c[broken ? "moveTo" : "lineTo"](x, this.#points[i + 1]!);
-      broken = false;
-    }
-    c.stroke();
-    c.globalAlpha = 1;
-  }
-
   /** One path for all points of a look: a fill for each of them would cost more than the picture of the trace. */
-  #drawPoints(c: CanvasRenderingContext2D, overlay: Overlay, theme: Theme): void {
+  #drawPoints(c: CanvasRenderingContext2D, overlay: View, theme: Theme): void {
     const { segmentation, colours, threshold } = overlay;
     const n = segmentation.centre.length;
     if (this.#looks.length < n) {
@@ -177,14 +198,19 @@ export class MapPanel {
       this.#looks[i] = lookOf(segmentation, i, threshold);
       present |= 1 << (this.#looks[i]! - MASKED);
     }
-    const step = Math.ceil(n / MOST);
+    if (n > FEW) {
+      this.#drawMany(c, overlay, theme);
+      return;
+    }
     for (let look = UNCERTAIN; look < colours.length; look++) {
       if (!(present & (1 << (look - MASKED)))) {
         continue;
       }
       c.beginPath();
-      for (let i = 0; i < n; i += step) {
-        const faded = overlay.cluster >= 0 && overlay.cluster !== segmentation.cluster[i];
+      for (let i = 0; i < n; i++) {
+        const faded =
+          (overlay.cluster >= 0 && overlay.cluster !== segmentation.cluster[i]) ||
+          (overlay.selected !== null && !overlay.selected[i] && look === UNCERTAIN);
         if (this.#looks[i] === look && !Number.isNaN(this.#points[2 * i]) && !(faded && look === UNCERTAIN)) {
           c.moveTo(this.#points[2 * i]! + 2.6, this.#points[2 * i + 1]!);
           c.arc(this.#points[2 * i]!, this.#points[2 * i + 1]!, 2.6, 0, 2 * Math.PI);
@@ -202,45 +228,80 @@ export class MapPanel {
     c.globalAlpha = 1;
   }
 
-  /** A letter at the medoid-like middle of each cluster's certain cells. */
-  #drawLetters(c: CanvasRenderingContext2D, overlay: Overlay, theme: Theme, font: string): void {
-    const { segmentation, colours, threshold } = overlay;
-    const sums = segmentation.slot.length === 0 ? [] : Array.from(segmentation.slot, () => ({ x: 0, y: 0, n: 0 }));
-    for (let i = 0; i < segmentation.centre.length; i++) {
-      const sum = sums[segmentation.cluster[i]!];
-      if (sum && lookOf(segmentation, i, threshold) >= 0) {
-        sum.x += this.#points[2 * i]!;
-        sum.y += this.#points[2 * i + 1]!;
-        sum.n += 1;
+  /** All of them, however many: a square each, written into the picture, the selected ones last and larger. */
+  #drawMany(c: CanvasRenderingContext2D, overlay: View, theme: Theme): void {
+    const { segmentation, colours, cluster, selected } = overlay;
+    const ratio = devicePixelRatio;
+    const dots = this.#dots;
+    const image = new ImageData(this.#canvas.width, this.#canvas.height);
+    const out = new Uint32Array(image.data.buffer);
+    const [w, h] = [image.width, image.height];
+    const opaque = (colour: string) => (pixelOf(colour) | 0xff000000) >>> 0;
+    const pixels = colours.map(opaque);
+    const [uncertain, faint] = [opaque(theme.muted), opaque(theme.faint)];
+    const n = segmentation.centre.length;
+    for (const pass of selected ? [0, 1] : [0]) {
+      const side = Math.max(1, Math.round((pass ? 2.5 : 1.5) * ratio));
+      for (let i = 0; i < n; i++) {
+        const px = this.#points[2 * i]!;
+        const look = this.#looks[i]!;
+        if (look === MASKED || Number.isNaN(px) || (pass === 1 && !selected![i])) {
+          continue;
+        }
+        const pale = (cluster >= 0 && cluster !== segmentation.cluster[i]) || (selected && pass === 0);
+        const colour = pale ? faint : look === UNCERTAIN ? uncertain : (pixels[look] ?? uncertain);
+        const x0 = Math.round(px * ratio - side / 2);
+        const y0 = Math.round(this.#points[2 * i + 1]! * ratio - side / 2);
+        if (x0 < 0 || y0 < 0 || x0 + side > w || y0 + side > h) {
+          continue;
+        }
+        for (let y = y0; y < y0 + side; y++) {
+          out.fill(colour, y * w + x0, y * w + x0 + side);
+        }
       }
     }
-    c.font = `600 10px ${font}`;
-    c.textBaseline = "middle";
-    sums.forEach(({ x, y, n }, k) => {
-      if (n > 0 && (overlay.cluster < 0 || overlay.cluster === k)) {
-        const colour = colours[k] ?? "#888888";
-        c.beginPath();
-        c.arc(x / n, y / n, 7, 0, 2 * Math.PI);
-        c.fillStyle = colour;
-        c.fill();
-        c.strokeStyle = theme.paper;
-        c.lineWidth = 1.5;
-        c.stroke();
-        c.fillStyle = textOn(colour);
-        c.fillText(letter(segmentation, k), x / n, y / n + 0.5);
-      }
-    });
+    [dots.width, dots.height] = [w, h];
+    dots.getContext("2d")!.putImageData(image, 0, 0);
+    c.drawImage(dots, 0, 0, w / ratio, h / ratio);
   }
 
-  #drawRing(c: CanvasRenderingContext2D, overlay: Overlay, theme: Theme): void {
-    const [x, y] = [this.#points[2 * overlay.cell], this.#points[2 * overlay.cell + 1]];
-    if (overlay.cell >= 0 && x !== undefined && y !== undefined && !Number.isNaN(x)) {
-      c.beginPath();
-      c.arc(x, y, 5.5, 0, 2 * Math.PI);
-      c.strokeStyle = theme.accent;
-      c.lineWidth = 2;
-      c.stroke();
+  /** The selected cells, ringed. */
+  #drawSelected(c: CanvasRenderingContext2D, { selected }: View, theme: Theme): void {
+    if (!selected || selected.length > FEW) {
+      return;
     }
+    c.beginPath();
+    for (let i = 0; i < selected.length; i++) {
+      const [x, y] = [this.#points[2 * i]!, this.#points[2 * i + 1]!];
+      if (selected[i] && !Number.isNaN(x)) {
+        c.moveTo(x + 4, y);
+        c.arc(x, y, 4, 0, 2 * Math.PI);
+      }
+    }
+    c.strokeStyle = theme.ink;
+    c.lineWidth = 1;
+    c.stroke();
+  }
+
+  #drawLasso(): void {
+    const c = this.#context;
+    const [x0, y0, x1, y1] = this.#lasso!.slice(-4) as [number, number, number, number];
+    c.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+    c.strokeStyle = this.#accent;
+    c.lineWidth = 1.5;
+    c.beginPath();
+    c.moveTo(x0, y0);
+    c.lineTo(x1, y1);
+    c.stroke();
+  }
+
+  #around(cell: number): Uint8Array {
+    const [x, y] = [this.#points[2 * cell]!, this.#points[2 * cell + 1]!];
+    const out = new Uint8Array(this.#cells);
+    for (let i = 0; i < out.length; i++) {
+      out[i] = Math.hypot(this.#points[2 * i]! - x, this.#points[2 * i + 1]! - y) <= AROUND ? 1 : 0;
+    }
+    return out;
   }
 
   #nearest(x: number, y: number): number {
