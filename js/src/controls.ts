@@ -90,7 +90,8 @@ function layerText(choice: LayerChoice | undefined, chosen: string): [shown: str
 }
 
 function slider(name: string, label: string, step: string): Slider {
-  const input = element("input", { type: "range", "data-ecg": name, step, min: 0 });
+  // Its own name: a label belongs to the first it holds that can have one, and that is the output.
+  const input = element("input", { type: "range", "data-ecg": name, "aria-label": label, step, min: 0 });
   const output = element("output");
   const head = element("span", { class: "head" }, element("span", { class: "name" }, label), output);
   return { field: element("label", { class: "field" }, head, input), input, output };

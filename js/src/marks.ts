@@ -33,7 +33,9 @@ export class Marks {
     const c = this.canvas.getContext("2d")!;
     const mm = scale * devicePixelRatio;
     const line = Math.max(2, Math.round(0.5 * mm));
-    c.fillStyle = theme.accent;
+    const edge = Math.max(1, Math.round(0.25 * mm));
+    c.fillStyle = c.strokeStyle = theme.accent;
+    c.lineWidth = edge;
     for (const area of areasOf(layout)) {
       const [y, tall] = [Math.round(area.y * mm), Math.round(area.height * mm)];
       for (const [start, end] of intervals) {
@@ -42,9 +44,10 @@ export class Marks {
         }
         const x = Math.round(toX(area, Math.max(start, area.t0)) * mm);
         const w = Math.max(1, Math.round(toX(area, Math.min(end, area.t1)) * mm) - x);
-        c.globalAlpha = 0.14;
+        c.globalAlpha = 0.2;
         c.fillRect(x, y, w, tall);
         c.globalAlpha = 1;
+        c.strokeRect(x + edge / 2, y + edge / 2, w - edge, tall - edge);
         c.fillRect(x, y, w, line);
         c.fillRect(x, y + tall - line, w, line);
       }

@@ -16,7 +16,7 @@ export class Pinned {
   readonly canvas = element("canvas", { class: "pinned", role: "img", "data-ecg": "pinned", hidden: true });
   readonly element: HTMLElement;
   readonly #button = element("button", { type: "button", "data-ecg": "pin", "aria-pressed": "false" }, "Compare");
-  readonly #text = element("span", { class: "facts", "data-ecg": "pinned-text" });
+  readonly #text = element("span", { "data-ecg": "pinned-text" });
   readonly #memo = new Memo();
   readonly #words = new Memo();
   readonly #runs = new Runs();
@@ -37,9 +37,11 @@ export class Pinned {
   colours(shown: Segmentation, borders: Float64Array): string[] {
     this.#shown = { segmentation: shown, borders };
     const kept = this.#here(shown.record);
-    const all = clusterColours([...shown.slot, ...(kept?.segmentation.slot ?? [])]);
-    this.#colours = all.slice(shown.slot.length);
-    return all.slice(0, shown.slot.length);
+    const slots = [...new Set([...shown.slot, ...(kept?.segmentation.slot ?? [])])];
+    const colours = clusterColours(slots);
+    const of = (slot: number) => colours[slots.indexOf(slot)]!;
+    this.#colours = Array.from(kept?.segmentation.slot ?? [], of);
+    return Array.from(shown.slot, of);
   }
 
   paint(layout: Layout | null, scale: number, theme: Theme, font: string): void {
@@ -107,7 +109,7 @@ export class Pinned {
       const share = agreement(segmentation, this.#kept!);
       text =
         kept.record === segmentation.record
-          ? `Strip below: ${what}. Same colour in ${(100 * share).toFixed(0)} % of the cells now shown`
+          ? `Strip under the trace: ${what}. Same colour in ${(100 * share).toFixed(0)} % of the cells now shown`
           : `Kept: ${what}, of another record (${kept.record})`;
     }
     setText(this.#text, text);

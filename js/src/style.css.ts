@@ -186,7 +186,11 @@ canvas.pinned { margin-top: 2px; cursor: default; }
 }
 .tabs button:hover { color: var(--text); background: var(--hover); }
 .tabs button[aria-selected="true"] { color: var(--text); border-bottom-color: var(--accent); font-weight: 600; }
-.opened { padding-top: 8px; overflow-x: auto; min-height: 80px; }
+.opened { padding: 8px 3px 3px; margin: 0 -3px; overflow-x: auto; min-height: 80px; }
+.naming .number { text-align: left; width: auto; padding-left: 0; }
+.contribution tbody th { padding-left: 3px; }
+.contribution .given { max-width: 4.5em; }
+.contribution { overflow-x: auto; }
 .map canvas { touch-action: none; cursor: crosshair; }
 .compare button, .chosen button {
   min-height: 24px; padding: 0 8px; font: inherit; font-size: 12px; color: inherit; cursor: pointer;
@@ -198,7 +202,7 @@ canvas.pinned { margin-top: 2px; cursor: default; }
 .choose[aria-pressed="true"] { outline: 2px solid var(--accent); outline-offset: 1px; }
 .choose:disabled { cursor: default; }
 .given { display: inline-block; max-width: 9em; margin-left: 5px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; vertical-align: bottom; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; padding: 3px; margin: -3px; }
 .wide.tall { max-height: 320px; overflow-y: auto; }
 .wide.tall thead th { position: sticky; top: 0; background: var(--surface); }
 tbody th { white-space: nowrap; }
@@ -206,7 +210,7 @@ tbody th { white-space: nowrap; }
 .plain div::before { left: 0; }
 .track b { position: absolute; top: -3px; bottom: -3px; width: 2px; background: var(--text); }
 .total th, .total td { font-weight: 600; }
-.heat { padding: 1px; background: color-mix(in srgb, var(--accent) var(--heat), transparent); }
+.heat { padding: 1px; background: color-mix(in srgb, var(--accent) calc(0.6 * var(--heat)), transparent); }
 .heat .choose { width: 100%; min-width: 28px; }
 .naming input[type="text"] { width: 100%; min-width: 64px; font: inherit; font-size: 12px; color: inherit; background: var(--surface); border: 1px solid var(--field); border-radius: 2px; padding: 2px 4px; }
 .naming select, .beats select { font: inherit; font-size: 12px; color: inherit; background: var(--surface); border: 1px solid var(--field); border-radius: 2px; }

@@ -31,7 +31,7 @@ export class View {
   readonly #controls: Controls;
   readonly #navigator: Navigator;
   readonly #sheet: Sheet;
-  readonly #root = element("div", { class: "ecg" });
+  readonly #root = element("div", { class: "ecg", role: "region", "aria-label": "ECG and its clusters" });
   readonly #texts = new Texts();
   readonly #figure = element("figure");
   readonly #empty = element("div", { class: "empty" });

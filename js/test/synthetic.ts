@@ -23,6 +23,8 @@ export interface Options {
   /** s from cell to cell */
   stride?: number;
   offset?: number;
+  /** Whether the data says which wave each cell lies in. */
+  waves?: boolean;
 }
 
 export function noise(seed: number): () => number {
@@ -88,6 +90,7 @@ export function waveform(options: Options = {}): EncodedDataset {
     coords: {
       lead: text("lead", leads),
       time: { dims: ["time"], shape: [n], dtype: "range", start: 0, step: 1 / rate, attrs: { units: "s" } },
+      r_peak: array(["beat"], [beats.length], "float64", Float64Array.from(beats), { units: "s" }),
     },
     data_vars: {
       signal: {
@@ -112,6 +115,7 @@ export function result(options: Options = {}): EncodedDataset {
   const random = noise(11);
   const cluster = new Int16Array(n);
   const entropy = new Float32Array(n);
+  const waves = new Int8Array(n);
   const map = new Float32Array(2 * n);
   const proportion = new Float32Array(clusters);
   for (let i = 0; i < n; i++) {
@@ -120,6 +124,8 @@ export function result(options: Options = {}): EncodedDataset {
     const phase = Math.min(Math.max((t - r + 0.25) / 0.85, 0), 0.999);
     const place = phase ** 0.6 * clusters + 0.3 * random();
     const k = Math.min(Math.max(Math.floor(place), 0), clusters - 1);
+    const ms = 1000 * (t - r);
+    waves[i] = ms < -100 ? 1 : ms < 60 ? 2 : ms > 180 && ms < 390 ? 3 : 0;
     const masked = gap !== undefined && t >= gap[0] && t < gap[1];
     cluster[i] = masked ? -1 : k;
     entropy[i] = masked
@@ -142,7 +148,8 @@ export function result(options: Options = {}): EncodedDataset {
     }
     return sum;
   });
-  const cell = (values: Float32Array | Int16Array | Uint8Array, dtype: string) => array(["cell"], [n], dtype, values);
+  const cell = (values: Float32Array | Int16Array | Uint8Array | Int8Array, dtype: string) =>
+    array(["cell"], [n], dtype, values);
   return {
     attrs: {
       record,
@@ -180,6 +187,8 @@ export function result(options: Options = {}): EncodedDataset {
         "float32",
         proportion.map((count) => count / known),
       ),
+      cohort_proportion: array(["cluster"], [clusters], "float32", new Float32Array(clusters).fill(1 / clusters)),
+      ...(options.waves ? { wave: { ...cell(waves, "int8"), attrs: { flag_meanings: "none P QRS T" } } } : {}),
       slot: array(
         ["cluster"],
         [clusters],

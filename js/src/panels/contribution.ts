@@ -62,7 +62,7 @@ export class ContributionPanel {
 
   constructor(onHover: (cluster: number) => void) {
     const column = (...children: (Node | string)[]) => element("th", { scope: "col", class: "number" }, ...children);
-    const name = element("th", { scope: "col" }, element("span", { class: "hidden" }, "Cluster"));
+    const name = element("th", { scope: "col" }, "Cluster");
     const head = element("thead", {}, element("tr", {}, name, column("Share"), column("Entropy"), this.#unit));
     const table = element("table", {}, head, this.#body);
     const sums = element("div", { class: "sums" }, ...this.#sums);

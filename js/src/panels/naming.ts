@@ -39,11 +39,11 @@ class Row {
       this.#hidden.setAttribute("aria-label", `Hide cluster ${of}`);
     }
     paintKey(this.#key, colour);
-    const wanted = ["", ...others].join();
+    const wanted = [of, ...others].join();
     if (this.#merged.dataset.options !== wanted) {
       this.#merged.dataset.options = wanted;
       const options = others.map((other) => element("option", { value: other }, other));
-      this.#merged.replaceChildren(element("option", { value: "" }, "itself"), ...options);
+      this.#merged.replaceChildren(element("option", { value: "" }, of), ...options);
     }
     const write = (input: HTMLInputElement | HTMLSelectElement, value: string) => {
       if (input.value !== value) {

@@ -85,7 +85,9 @@ export function paintKey(key: HTMLElement, colour: string): void {
 }
 
 export function headRow(...titles: string[]): HTMLTableSectionElement {
-  const cells = titles.map((title, i) => element("th", { scope: "col", class: i > 0 && "number" }, title));
+  const cells = titles.map((title, i) =>
+    title ? element("th", { scope: "col", class: i > 0 && "number" }, title) : element("td"),
+  );
   return element("thead", {}, element("tr", {}, ...cells));
 }
 

@@ -74,7 +74,7 @@ export class Side {
     });
     const list = element("div", { class: "tabs", role: "tablist", "aria-label": "Panels" }, ...this.#tabs);
     list.addEventListener("keydown", (event) => this.#keyed(event));
-    this.element = element("aside", { class: "panels", "aria-label": "Clusters and panels" });
+    this.element = element("div", { class: "panels", role: "group", "aria-label": "Clusters and panels" });
     this.element.append(this.#contribution.element, element("section", { class: "tabbed" }, list, this.#place));
     this.element.addEventListener("click", (event) => this.#clicked(event));
     this.#sizes = new ResizeObserver((entries) => {

@@ -14,6 +14,7 @@ const options: Options = {
   rate: number("rate", 500),
   stride: number("stride", 0.04),
   offset: number("offset", 0),
+  waves: query.has("waves"),
   ...(query.has("leads") ? { leads: query.get("leads")!.split(",") } : {}),
   ...(query.has("gap") ? { gap: [6.1, 7.3] as [number, number] } : {}),
 };
