@@ -13,10 +13,10 @@ net = ecg.load_network()
 ds = ecg.simulate(6, seed=3)
 w = ecg.explore(net, ds, target="NORM", n_clusters=6)
 w"""
-CLUSTERS = """[int(k) for k in w.result["cluster"].values], [float(c) for c in w.result["centre"].values], \
+CLUSTERS = """[[int(k) for k in w.result["cluster"].values], [float(c) for c in w.result["centre"].values], \
 [int(s) for s in w.result["slot"].values], [float(p) for p in w.result["cohort_proportion"].values], \
 [int(x) for x in w.result["wave"].values], w.selection, w.selected["selected"].values.tolist() \
-if "selected" in w.selected else None"""
+if "selected" in w.selected else None]"""
 
 
 @pytest.fixture(scope="module")
