@@ -27,7 +27,14 @@ const USER = [
   "cluster_names",
 ] as const satisfies readonly TraitName[];
 /** Of these, what says nothing about which answers are shown. */
-const APART: ReadonlySet<TraitName> = new Set(["threshold", "target", "calipers", "display", "selection", "cluster_names"]);
+const APART: ReadonlySet<TraitName> = new Set([
+  "threshold",
+  "target",
+  "calipers",
+  "display",
+  "selection",
+  "cluster_names",
+]);
 const PYTHON = ["waveform", "result", "overview", "ready", "choices", "error", "progress"] as const;
 /** Python's data that is read when it is first looked at: a view that nobody sees decodes nothing. */
 type Read = "waveform" | "result" | "overview";
@@ -137,7 +144,9 @@ export class State {
 
   /** Sends what is not yet sent: by itself, and when the hand or the eye leaves the widget. */
   readonly flush = (): void => {
-    cancelAnimationFrame(this.#frame);
+    if (this.#frame !== 0) {
+      cancelAnimationFrame(this.#frame);
+    }
     clearTimeout(this.#resting);
     this.#frame = 0;
     if (this.#pending.size > 0) {
