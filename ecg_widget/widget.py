@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,12 @@ from ecg_widget.ahead import TOLD_S
 from ecg_widget.calipers import check_calipers, check_display
 from ecg_widget.choices import choices
 from ecg_widget.explorer import Explorer
+from ecg_widget.export import page_size, to_html
 from ecg_widget.fits import ANCHOR, N_CLUSTERS
 from ecg_widget.lifetime import forget
 from ecg_widget.selection import check_names, check_selection, selected
 from ecg_widget.traits import Encoded, Ready, Result
+from ecg_widget.view_state import restore_state, view_state
 from ecg_widget.waveforms import overview, waveform
 from ecg_widget.wire import encode
 
@@ -362,6 +364,26 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         if key == "result" and self.ready is not None and self.ready.holds(self._shown):
             return False
         return bool(super()._should_send_property(key, value))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The user's choices as JSON; setting it restores the same view, see `ecg_widget.view_state`."""
+        return view_state(self)
+
+    @state.setter
+    def state(self, state: Mapping[str, Any] | str) -> None:
+        restore_state(self, state)
+
+    def to_html(self, path: str | Path, **options: Any) -> int:
+        """Write one HTML file with the live view, that needs neither Python nor a network; its bytes.
+
+        Options are those of `ecg_widget.export.to_html`: records, layers, n_clusters, names, title, max_bytes.
+        """
+        return to_html(self, path, **options)
+
+    def export_size(self, **options: Any) -> int:
+        """Bytes that `to_html` would write with the same options; nothing is written."""
+        return page_size(self, **options)
 
     def _show_progress(self, text: str) -> None:
         self.progress = text

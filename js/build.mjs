@@ -25,24 +25,31 @@ const once = {
     }),
 };
 
-const build = await context({
-  entryPoints: ["src/widget.ts"],
-  outfile: "../ecg_widget/static/widget.js",
+const common = {
   bundle: true,
   format: "iife",
-  globalName: "bundle",
   target: "es2022",
   minify: !watching,
   legalComments: "none",
   // A surrogate pair or a dash must survive hosts that serve or inline the text without a charset.
   charset: "ascii",
   logLevel: "info",
-  write: false,
-  plugins: [once],
-});
+};
+const builds = await Promise.all([
+  context({
+    ...common,
+    entryPoints: ["src/widget.ts"],
+    outfile: "../ecg_widget/static/widget.js",
+    globalName: "bundle",
+    write: false,
+    plugins: [once],
+  }),
+  // What an exported page carries: the same view and its data's reader, as a script.
+  context({ ...common, entryPoints: ["src/page.ts"], outfile: "../ecg_widget/static/page.js" }),
+]);
 if (watching) {
-  await build.watch();
+  await Promise.all(builds.map((build) => build.watch()));
 } else {
-  await build.rebuild();
-  await build.dispose();
+  await Promise.all(builds.map((build) => build.rebuild()));
+  await Promise.all(builds.map((build) => build.dispose()));
 }
