@@ -21,6 +21,7 @@ from ecg_widget.simulate import simulate
 from ecg_widget.stored_activations import activations_from_arrays
 
 if TYPE_CHECKING:
+    from ecg_widget.figures.segments import plot_segments
     from ecg_widget.live import ECGWidget, explore
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "load_example",
     "load_network",
     "open_ecg",
+    "plot_segments",
     "predict",
     "receptive_field",
     "resample",
@@ -57,4 +59,8 @@ def __getattr__(name: str) -> Any:
         from ecg_widget import live  # noqa: PLC0415  (needs Jupyter)
 
         return getattr(live, name)
+    if name == "plot_segments":
+        from ecg_widget.figures.segments import plot_segments  # noqa: PLC0415  (only who draws needs it)
+
+        return plot_segments
     raise AttributeError(f"module 'ecg_widget' has no attribute {name!r}")

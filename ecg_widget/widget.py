@@ -25,6 +25,7 @@ from ecg_widget.export import page_size, to_html
 from ecg_widget.fits import ANCHOR, N_CLUSTERS
 from ecg_widget.lifetime import forget
 from ecg_widget.selection import check_names, check_selection, selected
+from ecg_widget.still import save_view, with_picture
 from ecg_widget.traits import Encoded, Ready, Result
 from ecg_widget.view_state import restore_state, view_state
 from ecg_widget.waveforms import overview, waveform
@@ -384,6 +385,22 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     def export_size(self, **options: Any) -> int:
         """Bytes that `to_html` would write with the same options; nothing is written."""
         return page_size(self, **options)
+
+    def to_svg(self, path: str | Path, *, width_mm: float | None = None, **options: Any) -> None:
+        """Write what is shown as SVG on millimetre-exact ECG paper; options of `ecg_widget.figures.save_segments`."""
+        save_view(self, path, "svg", width_mm=width_mm, **options)
+
+    def to_pdf(self, path: str | Path, *, width_mm: float | None = None, **options: Any) -> None:
+        """Write what is shown as PDF on millimetre-exact ECG paper; options of `ecg_widget.figures.save_segments`."""
+        save_view(self, path, "pdf", width_mm=width_mm, **options)
+
+    def to_png(self, path: str | Path, *, width_mm: float | None = None, dpi: float = 300, **options: Any) -> None:
+        """Write what is shown as PNG on millimetre-exact ECG paper; options of `ecg_widget.figures.save_segments`."""
+        save_view(self, path, "png", width_mm=width_mm, dpi=dpi, **options)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """The view, and beside it a static picture for pages without a kernel: saved notebooks, nbconvert, MyST."""
+        return with_picture(self, super()._repr_mimebundle_(**kwargs))
 
     def _show_progress(self, text: str) -> None:
         self.progress = text

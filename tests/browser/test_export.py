@@ -50,6 +50,7 @@ class Page:
         page.on("pageerror", lambda e: self.errors.append(str(e)))
         page.context.route(re.compile(r"^(?!file:)"), self._refuse)
         page.on("request", lambda r: self.requests.append(r.url) if not r.url.startswith(("blob:", "data:")) else None)
+        page.set_default_timeout(10_000)
         page.goto(path.as_uri())
         page.wait_for_function("() => document.documentElement.dataset.ready === 'true'")
         self.frames()
@@ -108,7 +109,7 @@ def test_each_slider_does_what_it_says_with_numpys_numbers(page, widget):
         seen.add(page.pixels())
     page.slide("threshold", 0.5)
     for k in (2, 9, 20):
-        page.slide("n_clusters", k)
+        page.slide("clusters", k)
         result = widget.explorer.result("first", widget.layers, k)
         assert page.status.startswith(expected(result, 0.5, "MI"))
         seen.add(page.pixels())
@@ -126,7 +127,7 @@ def test_each_slider_does_what_it_says_with_numpys_numbers(page, widget):
 
 
 def test_any_move_is_on_the_page_with_the_next_frame(page):
-    for name, value in (("threshold", 0.31), ("n_clusters", 13), ("layers", 0)):
+    for name, value in (("threshold", 0.31), ("clusters", 13), ("layers", 0)):
         before, after = page.get(name).evaluate(
             """async (input, value) => {
                 const root = input.getRootNode();
@@ -190,11 +191,11 @@ def test_what_is_not_in_the_page_is_said(browser, tmp_path, widget):
     with tab(browser) as opened:
         page = Page(opened, path)
         assert page.get("error").is_hidden()
-        page.slide("n_clusters", 7)
+        page.slide("clusters", 7)
         assert page.get("error").inner_text() == (
             "7 clusters of blocks.3 are not in this page: it holds 4 to 5, 9. Export it again with them."
         )
-        page.slide("n_clusters", 9)
+        page.slide("clusters", 9)
         assert page.get("error").is_hidden()
         assert page.status.startswith("9 clusters")
 
