@@ -21,6 +21,7 @@ from ecg_widget.container import pack
 from ecg_widget.explorer import SEGMENTS_S, Explorer
 from ecg_widget.files import write_whole
 from ecg_widget.fits import N_CLUSTERS
+from ecg_widget.view_state import fingerprint
 from ecg_widget.waveforms import waveform
 from ecg_widget.wire import GAP, encode
 
@@ -40,7 +41,7 @@ details { margin: 16px 0 0; max-width: 80em; }
 summary { cursor: pointer; font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; }
 dt { color: #5c6167; }
-dd { margin: 0; overflow-wrap: anywhere; }
+dd { margin: 0; overflow-wrap: anywhere; white-space: pre-line; }
 @media (prefers-color-scheme: dark) { body { background: #111315; color: #e8eaec; } dt { color: #a4abb3; } }
 """
 
@@ -263,6 +264,8 @@ def _results(
 def _recording(widget: ECGWidget, record: str, label: str, *, names: bool) -> dict[str, Any]:
     one = waveform(widget.explorer, record, widget.span)
     one.attrs["record"] = label
+    for name in ("signal", "lead", "time"):  # attributes of a file may say anything
+        one[name].attrs = {k: v for k, v in one[name].attrs.items() if k in ("units", "scale", "sampling_rate")}
     if not names:
         one.attrs["source"] = ""  # the name of a file, or a path
     return encode(one)
@@ -281,11 +284,11 @@ def _about(
     explorer, ds = widget.explorer, widget.explorer.ds
     network = explorer.network
     rate = explorer.windows.rate
-    fingerprint = str(network.fingerprint)
+    sha = fingerprint(explorer)
     layers = [" + ".join(c) for c in combined]
     clusters = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
     methods = (
-        f"Activations of {network.name} (SHA-256 {fingerprint[:16] or 'not known'}) in {', '.join(layers)} were "
+        f"Activations of {network.name} (SHA-256 {sha[:16] or 'not known'}) in {', '.join(layers)} were "
         f"standardised, embedded and split into {clusters} clusters by k-means (seed {explorer.random_state}), shared "
         f"by {ds.sizes['record']} recording(s) of {ds.sizes['time'] / rate:g} s at {rate:g} Hz. Cells whose entropy "
         "of the soft assignment is above the threshold are shown as uncertain."
@@ -296,7 +299,7 @@ def _about(
         "kind": "figure of ecg_widget",
         "format": FORMAT,
         "methods": methods,
-        "network": {"name": network.name, "sha256": fingerprint},
+        "network": {"name": network.name, "sha256": sha},
         "layers": combined,
         "n_clusters": numbers,
         "threshold": widget.threshold,
@@ -340,11 +343,11 @@ def _html(script: str, packed: str, about: dict[str, Any], title: str) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     rows = {
-        "Network": f"{about['network']['name']}, SHA-256 {about['network']['sha256']}",
+        "Network": f"{about['network']['name']}, SHA-256 {about['network']['sha256'] or 'not known'}",
         "Layers": "; ".join(" + ".join(c) for c in about["layers"]),
         "Clusters": ", ".join(map(str, about["n_clusters"])),
         "Seed": about["seed"],
-        "Data (SHA-256 of the samples)": "; ".join(f"{k}: {v}" for k, v in about["data"]["records"].items()),
+        "Data (SHA-256 of the samples)": "\n".join(f"{k}: {v}" for k, v in about["data"]["records"].items()),
         "Filters": about["data"]["filters"] or "none",
         "Error of entropy": f"at most {about['entropy_error']:.1e}, by rounding",
         "Versions": ", ".join(f"{k} {v}" for k, v in about["versions"].items()),
@@ -354,9 +357,9 @@ def _html(script: str, packed: str, about: dict[str, Any], title: str) -> str:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n'
+        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         '<main id="ecg-view"><noscript>This figure needs JavaScript, which this browser does not run.</noscript></main>'
-        f"\n<details id=\"ecg-about\"><summary>About this figure</summary>\n<p>{html.escape(about['methods'])}</p>\n"
+        f'\n<details id="ecg-about"><summary>About this figure</summary>\n<p>{html.escape(about["methods"])}</p>\n'
         f"<dl>{listed}</dl>\n</details>\n"
         f'<script type="application/json" id="ecg-provenance">{in_script(about)}</script>\n'
         f'<script type="text/plain" id="ecg-data">{packed}</script>\n<script>{script}</script>\n</body>\n</html>\n'

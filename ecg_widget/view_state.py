@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Any
 import traitlets as t
 
 if TYPE_CHECKING:
+    from ecg_widget.explorer import Explorer
     from ecg_widget.widget import ECGWidget
 
-__all__ = ["FORMAT", "restore_state", "view_state"]
+__all__ = ["FORMAT", "fingerprint", "restore_state", "view_state"]
 
 FORMAT = 1
 KIND = "view of ecg_widget"
 CHOSEN = ("layers", "n_clusters", "threshold", "record", "target", "span")
+
+
+def fingerprint(explorer: Explorer) -> str:
+    """SHA-256 of the network; of activations that came without one, what they say of it, empty if nothing."""
+    found = getattr(explorer.network, "fingerprint", "")
+    return str(found or "")
 
 
 def user_traits(widget: ECGWidget) -> list[str]:
@@ -44,7 +51,7 @@ def view_state(widget: ECGWidget) -> dict[str, Any]:
     return {
         "kind": KIND,
         "format": FORMAT,
-        "network": str(explorer.network.fingerprint),
+        "network": fingerprint(explorer),
         "default_layers": list(explorer.default_layers),
         "seed": explorer.random_state,
         "traits": json.loads(json.dumps(traits, allow_nan=False)),
@@ -72,7 +79,7 @@ def restore_state(widget: ECGWidget, state: Mapping[str, Any] | str) -> None:
     state = _read(state)
     explorer = widget.explorer
     known = {
-        "network": str(explorer.network.fingerprint),
+        "network": fingerprint(explorer),
         "default_layers": list(explorer.default_layers),
         "seed": explorer.random_state,
     }

@@ -103,7 +103,8 @@ def overview(explorer: Explorer, record: str) -> xr.Dataset | None:
 
 
 def _quantised(signal: xr.DataArray, attrs: dict[str, object]) -> xr.Dataset:
-    values, error = quantise(signal)
+    others = [name for name in signal.coords if name not in ("lead", "time")]  # who the patient is stays here
+    values, error = quantise(signal.drop_vars(others))
     return xr.Dataset({"signal": values}, attrs={**attrs, "quantisation_error": error})
 
 

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -106,11 +107,11 @@ class _Cells:
 
 
 def clean(text: str, longest: int = _LONGEST) -> str:
-    """A text of a file as it may stand in a figure: without control characters, and not endless.
+    r"""A text of a file as it may stand in a figure: without control characters, and not endless.
 
     Examples
     --------
-    >>> clean("a\\x00b\\u202ec"), len(clean("x" * 10_000))
+    >>> clean("a\x00b\u202ec"), len(clean("x" * 10_000))
     ('a�b�c', 60)
     """
     plain = "".join("�" if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else c for c in text)
@@ -143,7 +144,7 @@ def runs(look: np.ndarray) -> list[tuple[int, int, int]]:
     [(3, 0, 2), (-1, 2, 3)]
     """
     cuts = [0, *(np.flatnonzero(np.diff(look)) + 1).tolist(), look.size]
-    return [(int(look[a]), a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if b > a]
+    return [(int(look[a]), a, b) for a, b in pairwise(cuts) if b > a]
 
 
 def segments_scene(
@@ -165,7 +166,7 @@ def segments_scene(
     Parameters
     ----------
     seg
-        Of one record: ``cluster, entropy (cell)``, ``centre (cell)`` in s; optional ``valid``, ``slot``, ``proportion``.
+        Of one record: ``cluster, entropy (cell)``, ``centre (cell)`` in s; optional ``valid`` and ``slot``.
     signal
         ``(lead, time)`` mV of the same record, with ``time`` in s.
     rate
@@ -206,7 +207,7 @@ def segments_scene(
         _bands(scene, cells, area)
     shift = 0.0
     for name, area, y in traces:
-        shift = max(shift, _trace(scene, signal.sel(lead=name).values, time, area, y, finest))
+        shift = max(shift, _trace(scene, signal.sel(lead=name).values, time, area, y, finest=finest))
         if area.x > _LEFT:  # where one lead ends and the next begins
             scene.shapes.append(Line(np.full(2, area.x), np.array([y - 3.0, y + 3.0]), INK, 0.35, "separator"))
         scene.shapes.append(Text(area.x + 1.2, y - _baseline(pitch) + 4.0, clean(name, 12), 3.4, bold=True, halo=True))
@@ -249,8 +250,8 @@ def _layout(
     traces.append(("II", rhythm, top + 3 * pitch + _baseline(pitch)))
     seen = f"{min(span, t1 - t0):g} s"
     if sequential:
-        return [_Area(t0, t1, _LEFT, top, 4 * pitch)], traces, [f"3 × 4 + II, sequential columns of {seen}"]
-    return [*columns, rhythm], traces, [f"3 × 4 + II, simultaneous columns, first {seen}"]
+        return [_Area(t0, t1, _LEFT, top, 4 * pitch)], traces, [f"3 \u00d7 4 + II, sequential columns of {seen}"]
+    return [*columns, rhythm], traces, [f"3 \u00d7 4 + II, simultaneous columns, first {seen}"]
 
 
 def _baseline(pitch: float) -> float:
@@ -290,7 +291,7 @@ def _bands(scene: Scene, cells: _Cells, area: _Area) -> None:
             scene.shapes.append(Rect(x, area.y, right - x, area.height, fill, opacity, hatched=look < 0))
 
 
-def _trace(scene: Scene, values: np.ndarray, time: np.ndarray, area: _Area, y: float, finest: float) -> float:
+def _trace(scene: Scene, values: np.ndarray, time: np.ndarray, area: _Area, y: float, *, finest: float) -> float:
     """Draw one lead; how far its baseline was moved, mV."""
     median = float(np.nanmedian(values)) if np.isfinite(values).any() else 0.0
     offset = median if abs(median) > _FAR else 0.0

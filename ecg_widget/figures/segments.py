@@ -102,7 +102,13 @@ def plot_segments(
 
 
 def save_segments(
-    path: str | Path, seg: xr.Dataset, ds: xr.Dataset, *, width_mm: float | None = None, dpi: float = 300, **options: Any
+    path: str | Path,
+    seg: xr.Dataset,
+    ds: xr.Dataset,
+    *,
+    width_mm: float | None = None,
+    dpi: float = 300,
+    **options: Any,
 ) -> Path:
     """Write the picture of `plot_segments` as SVG, PDF or PNG, by the ending of its name.
 
@@ -205,7 +211,6 @@ def _paint(scene: Scene, ax: Any) -> None:
     """Paint on axes whose units are millimetres; line widths and letters follow their size on the page."""
     from matplotlib.lines import Line2D  # noqa: PLC0415
     from matplotlib.patches import Rectangle  # noqa: PLC0415
-    from matplotlib.patheffects import withStroke  # noqa: PLC0415
 
     ax.set(xlim=(0, scene.width), ylim=(scene.height, 0), aspect="equal")
     ax.set_axis_off()
@@ -217,10 +222,16 @@ def _paint(scene: Scene, ax: Any) -> None:
     for shape in scene.shapes:
         order += 1e-4  # the order of the list, whatever kind a shape is
         if isinstance(shape, Rect):
-            colour = {"facecolor": shape.fill, "alpha": shape.opacity, "linewidth": 0, "zorder": order}
+            colour: dict[str, Any] = {"facecolor": shape.fill, "alpha": shape.opacity, "linewidth": 0, "zorder": order}
             ax.add_patch(Rectangle((shape.x, shape.y), shape.width, shape.height, **colour))
             if shape.hatched:
-                lines = {"fill": False, "hatch": "//////", "edgecolor": HATCH, "linewidth": 0, "zorder": order}
+                lines: dict[str, Any] = {
+                    "fill": False,
+                    "hatch": "//////",
+                    "edgecolor": HATCH,
+                    "linewidth": 0,
+                    "zorder": order,
+                }
                 ax.add_patch(Rectangle((shape.x, shape.y), shape.width, shape.height, **lines))
         elif isinstance(shape, Line):
             line = Line2D(shape.x, shape.y, color=shape.colour, linewidth=shape.width * point, zorder=order)
@@ -241,5 +252,5 @@ def _paint(scene: Scene, ax: Any) -> None:
                 zorder=order,
                 parse_math=False,  # a dollar in a name is a dollar
             )
-            if shape.halo:
-                text.set_path_effects([withStroke(linewidth=0.6 * point, foreground="white")])
+            if shape.halo:  # a box: with an outline, letters would be written as shapes
+                text.set_bbox({"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.3 * point})

@@ -21,14 +21,16 @@ def svg_text(scene: Scene) -> str:
     >>> print(svg_text(Scene(20, 10, [Rect(0, 0, 5, 5, "#ff0000")])).splitlines()[-2])
     <rect x="0" y="0" width="5" height="5" fill="#ff0000"/>
     """
-    parts = [
+    head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{scene.width:g}mm" height="{scene.height:g}mm" '
         f'viewBox="0 0 {scene.width:g} {scene.height:g}" style="max-width:100%;height:auto;background:#fff" '
-        'font-family="sans-serif" role="img" aria-label="ECG with segments; static picture">',
+        'font-family="sans-serif" role="img" aria-label="ECG with segments; static picture">'
+    )
+    hatch = (
         '<defs><pattern id="ecg-hatch" width="1.2" height="1.2" patternUnits="userSpaceOnUse" '
-        f'patternTransform="rotate(45)"><rect width="0.25" height="1.2" fill="{HATCH}"/></pattern></defs>',
-        f'<rect width="{scene.width:g}" height="{scene.height:g}" fill="#ffffff"/>',
-    ]
+        f'patternTransform="rotate(45)"><rect width="0.25" height="1.2" fill="{HATCH}"/></pattern></defs>'
+    )
+    parts = [head, hatch, f'<rect width="{scene.width:g}" height="{scene.height:g}" fill="#ffffff"/>']
     for shape in scene.shapes:
         if isinstance(shape, Rect):
             place = f'x="{shape.x:.6g}" y="{shape.y:.6g}" width="{shape.width:.6g}" height="{shape.height:.6g}"'
