@@ -190,6 +190,8 @@ def segments_scene(
     end = float(time[-1] + 1 / rate)
     t0 = float(np.clip(time[0] + start, time[0], max(time[0], end - _WINDOW)))
     t1 = min(t0 + _WINDOW, end)
+    inside = np.flatnonzero((time >= t0 - 1e-9) & (time <= t1 + 1e-9))
+    seen = signal.isel(time=slice(int(inside[0]), int(inside[-1]) + 1)).compute()  # of a long recording no more is read
     leads = signal["lead"].values.astype(str).tolist()
     kind = arrangement if set(sum(_COLUMNS, ())) <= set(leads) else "rows"
     pitch, top = _PITCH[kind], _TOP + (7.0 if title else 0.0)
@@ -207,7 +209,7 @@ def segments_scene(
         _bands(scene, cells, area)
     shift = 0.0
     for name, area, y in traces:
-        shift = max(shift, _trace(scene, signal.sel(lead=name).values, time, area, y, finest=finest))
+        shift = max(shift, _trace(scene, seen.values[leads.index(name)], time[inside], area, y, finest=finest))
         if area.x > _LEFT:  # where one lead ends and the next begins
             scene.shapes.append(Line(np.full(2, area.x), np.array([y - 3.0, y + 3.0]), INK, 0.35, "separator"))
         scene.shapes.append(Text(area.x + 1.2, y - _baseline(pitch) + 4.0, clean(name, 12), 3.4, bold=True, halo=True))
