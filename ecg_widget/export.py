@@ -138,6 +138,8 @@ def page(
     title: str = "Segments of an ECG as a network sees it",
 ) -> tuple[str, dict[str, int]]:
     """Text of the page and the bytes of its parts, see `to_html`."""
+    if not _SCRIPT.is_file():
+        raise ImportError(f"{_SCRIPT.name}: expected the page's code in the package, found none; build it: make setup")
     explorer = widget.explorer
     chosen = _names("records", [widget.record] if records is None else records)
     known = explorer.ds["record"].values.astype(str).tolist()
