@@ -178,6 +178,10 @@ def page(
             "threshold": widget.threshold,
             "record": shown.get(widget.record, next(iter(shown.values()))),
             "target": widget.target,
+            "display": widget.display,
+            "cluster_names": widget.cluster_names,
+            "calipers": [{**c, "record": shown[c["record"]]} for c in widget.calipers if c["record"] in shown],
+            "selection": _selection(widget, shown),
         },
         "choices": {
             "layers": [offered[tuple(c)] for c in combined],
@@ -261,6 +265,12 @@ def _results(
     if not any(found for by_layers in results.values() for found in by_layers):
         raise ValueError(f"n_clusters: no result for any of these records: {next(iter(missing.values()))}")
     return results, missing, facts
+
+
+def _selection(widget: ECGWidget, shown: dict[str, str]) -> dict[str, Any]:
+    """What is selected of a record of the page, under the record's name there."""
+    record = widget.selection.get("record")
+    return {**widget.selection, "record": shown[record]} if record in shown else {}
 
 
 def _recording(widget: ECGWidget, record: str, label: str, *, names: bool) -> dict[str, Any]:

@@ -106,6 +106,25 @@ class Scripts(HTMLParser):
         self.attributes += [(tag, *pair) for pair in attrs]
 
 
+def test_what_the_user_made_goes_along_under_the_names_of_the_page(widget):
+    widget.cluster_names = {"A": {"name": "P wave"}}
+    widget.display = {"speed": 50}
+    widget.selection = {"record": "Miller", "intervals": [[1, 2]]}
+    caliper = {"kind": "time", "lead": "II", "start": 1.0, "end": 1.5}
+    widget.calipers = [{**caliper, "record": "Smith^John"}, {**caliper, "record": "Miller"}]
+    try:
+        text, _ = page(widget, records=["Miller"], layers=["blocks.3"], n_clusters=[4])
+        traits = unpacked(text)["traits"]
+        assert traits["cluster_names"] == {"A": {"name": "P wave"}}
+        assert traits["display"] == {"speed": 50}
+        assert traits["selection"]["record"] == "record 1"
+        assert [c["record"] for c in traits["calipers"]] == ["record 1"]
+        text, _ = page(widget, records=["Smith^John"], layers=["blocks.3"], n_clusters=[4])
+        assert unpacked(text)["traits"]["selection"] == {}
+    finally:
+        widget.cluster_names, widget.display, widget.selection, widget.calipers = {}, {}, {}, []
+
+
 def test_hostile_text_cannot_break_out(widget):
     def tags(title, name):
         ds = widget.explorer.ds.assign_coords(record=["first", name]).assign_attrs(filters=name)

@@ -18,6 +18,8 @@ export interface Embedded {
 }
 
 const FORMAT = 1;
+/** Of a page that says nothing of them. */
+const EMPTY = { span: [], calipers: [], display: {}, selection: {}, cluster_names: {}, overview: null, progress: "" };
 /** Bytes at whose multiples buffers begin. */
 const ALIGN = 8;
 
@@ -64,7 +66,7 @@ export class EmbeddedModel {
 
   constructor(data: Embedded) {
     this.#data = data;
-    this.#values = { span: [], overview: null, progress: "", ...data.traits, choices: data.choices };
+    this.#values = { ...EMPTY, ...data.traits, choices: data.choices };
     Object.assign(this.#values, this.#answer());
   }
 
