@@ -171,6 +171,7 @@ def open_ecg(
     units: str | None = None,
     records: Sequence[str] | None = None,
     lazy: bool | None = None,
+    quality: bool | None = None,
     **options: Any,
 ) -> xr.Dataset:
     """Open a recording; its format is found by content.
@@ -193,6 +194,10 @@ def open_ecg(
     lazy
         Whether the samples stay in the file until they are asked for: True or False, or None for those of more than
         16 million samples in all leads (WFDB, EDF, ISHNE and zarr; other formats are always read whole).
+    quality
+        Whether `ecg_widget.quality.quality` looks at the records and puts its findings into ``attrs["quality"]`` as
+        JSON text: True (reads samples that are still in the file) or False, or None for up to 256 records that are in
+        memory. Nothing is repaired.
     **options
         For the reader of one format; an option that it does not know is an error.
 
@@ -216,6 +221,7 @@ def open_ecg(
     ('DICOM', ['II', 'V1'], 10000)
     """
     from ecg_widget import formats  # noqa: PLC0415  (formats import this module)
+    from ecg_widget.quality import annotate  # noqa: PLC0415  (scipy.signal is slow to import)
 
     paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(p) for p in source]
     if not paths:
@@ -234,7 +240,7 @@ def open_ecg(
     ds = opened[0] if len(opened) == 1 else _stack(opened, paths)
     if names != found:
         ds = ds.assign_coords(record=("record", names))
-    return validate_ecg(ds)
+    return annotate(validate_ecg(ds), check=quality)
 
 
 def load_example() -> xr.Dataset:

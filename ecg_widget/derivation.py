@@ -1,0 +1,143 @@
+"""Leads and signals made from others by explicit steps, each of which is recorded."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from ecg_widget.lead_swaps import LIMB
+from ecg_widget.leads import lead_order
+from ecg_widget.validation import check_rate, validate_ecg
+
+__all__ = ["derive_leads", "filter_ecg"]
+
+_ORDER = 4  # of the Butterworth filters in each direction
+_NOTCH_Q = 30.0  # width of the notch: frequency / 30 at -3 dB, in each direction
+
+
+def derive_leads(ds: xr.Dataset) -> xr.Dataset:
+    """Add those of III, aVR, aVL and aVF that are missing, from I and II.
+
+    III = II - I, aVR = -(I + II) / 2, aVL = I - II / 2, aVF = II - I / 2 (Einthoven, Goldberger).
+
+    Parameters
+    ----------
+    ds
+        Of the contract, with I and II.
+
+    Returns
+    -------
+    xarray.Dataset
+        With the leads in canonical order; ``ds`` itself where none is missing. ``attrs["derived_leads"]`` names them. A
+        gap in I or II is one in them. Other variables along leads are NaN for the new ones; ``wave`` with leads is
+        refused.
+
+    Raises
+    ------
+    ValueError
+        I or II is missing; or a variable that cannot be continued.
+
+    Examples
+    --------
+    >>> from ecg_widget import load_example
+    >>> ds = derive_leads(load_example().sel(lead=["I", "II"]))
+    >>> ds.lead.values.tolist(), ds.attrs["derived_leads"]
+    (['I', 'II', 'III', 'aVR', 'aVL', 'aVF'], 'III, aVR, aVL, aVF')
+    """
+    validate_ecg(ds)
+    there = [str(lead) for lead in ds["lead"].values]
+    if missing := [lead for lead in ("I", "II") if lead not in there]:
+        raise ValueError(f"lead: expected I and II, to derive others from, got no {' and no '.join(missing)}")
+    new = [lead for lead in LIMB if lead not in there]
+    if not new:
+        return ds
+    for name, variable in ds.data_vars.items():
+        if "lead" in variable.dims and name != "signal" and variable.dtype.kind != "f":
+            raise ValueError(f"{name}: no rule to give this variable to derived leads; drop it with ds.drop_vars")
+    one, two = (ds["signal"].sel(lead=lead, drop=True).astype(np.float64) for lead in ("I", "II"))
+    fresh = xr.concat([LIMB[lead][0] * one + LIMB[lead][1] * two for lead in new], "lead").astype(np.float32)
+    fresh = fresh.assign_coords(lead=("lead", new)).transpose("record", "lead", "time")
+    names = [*there, *new]
+    wide = ds.reindex(lead=names)
+    signal = xr.concat([ds["signal"], fresh], "lead", coords="minimal", compat="override", join="override")
+    told = ", ".join(x for x in (str(ds.attrs.get("derived_leads", "")), ", ".join(new)) if x)
+    out = wide.assign(signal=(signal.dims, signal.values, ds["signal"].attrs)).isel(lead=lead_order(names))
+    return validate_ecg(out.assign_attrs(_attrs(ds), derived_leads=told))
+
+
+def filter_ecg(
+    ds: xr.Dataset, *, low: float | None = None, high: float | None = None, notch: float | None = None
+) -> xr.Dataset:
+    """Filter without delay: Butterworth sections of order 4 run forwards and backwards, so -6 dB at the edges.
+
+    Parameters
+    ----------
+    ds
+        Of the contract. Gaps are bridged by straight lines while filtering and are gaps again afterwards.
+    low
+        Hz: what is slower goes (baseline).
+    high
+        Hz: what is faster goes (muscle).
+    notch
+        Hz: what is taken out (mains), 1/30 of it wide.
+
+    Returns
+    -------
+    xarray.Dataset
+        Without ``adc_step``, which no longer holds. ``attrs["filters"]`` names the steps; a quality report is dropped.
+
+    Raises
+    ------
+    ValueError
+        No filter, or a frequency that is not between 0 and half the sampling rate, or `low` not under `high`.
+
+    Examples
+    --------
+    >>> from ecg_widget import load_example
+    >>> filter_ecg(load_example(), low=0.5, notch=50).attrs["filters"].split("; ")[-1]
+    'notch 50 Hz (Q 30, zero phase)'
+    """
+    from scipy import signal as dsp  # noqa: PLC0415  (slow to import)
+
+    validate_ecg(ds)
+    rate = check_rate(ds["time"].attrs["sampling_rate"])
+    edges = {"low": low, "high": high, "notch": notch}
+    given = {name: value for name, value in edges.items() if value is not None}
+    if not given:
+        raise ValueError("filter: expected at least one of low, high and notch in Hz, got none")
+    for name, value in given.items():
+        if isinstance(value, bool) or not 0 < float(value) < rate / 2:
+            raise ValueError(f"{name}: expected a frequency between 0 and {rate / 2:g} Hz, half the rate, got {value}")
+    if low is not None and high is not None and not low < high:
+        raise ValueError(f"low, high: expected low < high, got {low} and {high} Hz")
+    steps = []
+    if low is not None:
+        sos = dsp.butter(_ORDER, low, "highpass", fs=rate, output="sos")
+        steps.append((sos, 3.0 / low, f"high-pass {low:g} Hz (Butterworth {_ORDER}, zero phase)"))
+    if high is not None:
+        sos = dsp.butter(_ORDER, high, "lowpass", fs=rate, output="sos")
+        steps.append((sos, 3.0 / high, f"low-pass {high:g} Hz (Butterworth {_ORDER}, zero phase)"))
+    if notch is not None:
+        sos = dsp.tf2sos(*dsp.iirnotch(notch, _NOTCH_Q, fs=rate))
+        steps.append((sos, 3.0 * _NOTCH_Q / notch, f"notch {notch:g} Hz (Q {_NOTCH_Q:g}, zero phase)"))
+    values = ds["signal"].values
+    out = np.empty_like(values)
+    for i, leads in enumerate(values):  # one record at a time: float64 copies of a corpus would not fit
+        x, gap = leads.astype(np.float64), np.isnan(leads)
+        for row, hole in zip(x, gap, strict=True):
+            if hole.any():
+                at = np.arange(x.shape[1])
+                row[hole] = 0.0 if hole.all() else np.interp(at[hole], at[~hole], row[~hole])
+        for sos, memory, _ in steps:
+            pad = min(x.shape[1] - 1, round(memory * rate))  # as long as the filter remembers
+            x = dsp.sosfiltfilt(sos, x, axis=1, padtype="odd" if pad else None, padlen=pad)
+        out[i] = np.where(gap, np.nan, x)
+    filters = "; ".join(t for t in (str(ds.attrs.get("filters", "")), *(step[2] for step in steps)) if t)
+    rest = ds.drop_vars("adc_step", errors="ignore")
+    rest.attrs = _attrs(ds)
+    return rest.assign(signal=(ds["signal"].dims, out, ds["signal"].attrs)).assign_attrs(filters=filters)
+
+
+def _attrs(ds: xr.Dataset) -> dict[str, object]:
+    """Attrs without a report on the signal as it was."""
+    return {str(k): v for k, v in ds.attrs.items() if k != "quality"}
