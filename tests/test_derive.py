@@ -9,7 +9,9 @@ from ecg_widget.records import from_arrays, load_example
 
 def tones(*frequencies, rate=500, seconds=10):
     t = np.arange(rate * seconds) / rate
-    return from_arrays(np.stack([np.sin(2 * np.pi * f * t) for f in frequencies]), sampling_rate=rate, leads=["I", "II"], units="mV")
+    return from_arrays(
+        np.stack([np.sin(2 * np.pi * f * t) for f in frequencies]), sampling_rate=rate, leads=["I", "II"], units="mV"
+    )
 
 
 def middle_gain(before, after, lead):

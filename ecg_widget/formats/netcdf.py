@@ -1,0 +1,85 @@
+"""Recordings of the data contract that `ecg_widget.writing.write_dataset` or ``Dataset.to_netcdf`` wrote (netCDF 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from ecg_widget.formats import hdf5
+from ecg_widget.formats.limits import check_header
+from ecg_widget.records import RecordError, millivolts, validate_ecg
+from ecg_widget.validation import check_rate
+
+NAME = "netCDF"
+
+_DIMS = ("record", "lead", "time")
+
+
+def locate(path: Path) -> Path | None:
+    """Find a netCDF 4 file that holds a variable ``signal`` with a record, a lead and a time."""
+    return path if hdf5.is_hdf5(path) and hdf5.names(path, "_NCProperties", "signal", *_DIMS) else None
+
+
+def read(path: Path, *, leads: Sequence[str] | None = None, units: str | None = None) -> xr.Dataset:
+    """Read one file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    leads, units
+        As in `ecg_widget.records.open_ecg`.
+
+    Returns
+    -------
+    xarray.Dataset
+        With the stored variables and attrs; ``source``, ``format`` and ``reader`` are those of this file.
+
+    Raises
+    ------
+    RecordError
+        A file that does not hold a Dataset of the contract; absurd sizes, links, filters that would load a plugin.
+    """
+    file = path.name
+    with hdf5.opened(path) as stored:
+        for name in stored:  # every variable: xarray opens them all
+            if isinstance(item := stored[name] if stored.get(name, getlink=True).__class__.__name__ == "HardLink" else 0,
+                          int):  # fmt: skip
+                raise RecordError(f"{file}: {name}: expected a variable in the file itself, got a link")
+            if hasattr(item, "dtype"):
+                hdf5.dataset(stored, file, name, "iufSUOb", len(item.shape))
+        signal = hdf5.dataset(stored, file, "signal", "f", 3)
+        hdf5.dataset(stored, file, "time", "f", 1)
+        rate = stored["time"].attrs.get("sampling_rate")
+        try:
+            rate = check_rate(np.asarray(rate).item() if rate is not None else None)
+        except (TypeError, ValueError) as error:
+            raise RecordError(f"{file}: time: {error}") from None
+        n_records, n_leads, n_samples = signal.shape
+        check_header(file, n_channels=n_leads, n_samples=n_samples * n_records, rate=rate)
+    try:
+        with xr.open_dataset(path, decode_times=False, decode_timedelta=False) as opened:
+            ds = opened.load()
+        stated = ds["signal"].attrs.get("units", units)
+        if stated is None or millivolts(stated) != 1 or (units is not None and millivolts(units) != 1):
+            raise RecordError(f"{file}: signal.attrs['units']: expected 'mV', got {stated!r}, the caller {units!r}")  # noqa: TRY301
+        for name in ("record", "lead"):
+            ds[name] = ds[name].astype(str)
+        there = ds["lead"].values.tolist()
+        if missing := [lead for lead in leads or () if lead not in there]:
+            raise RecordError(f"{file}: leads: expected {', '.join(missing)}, got {', '.join(there)}")  # noqa: TRY301
+        if leads is not None:
+            ds = ds.isel(lead=[i for i, lead in enumerate(there) if lead in leads])
+        for variable in ds.variables.values():
+            variable.encoding = {}
+        ds.encoding = {}
+        ds = validate_ecg(ds)
+    except RecordError:
+        raise
+    except Exception as error:  # a hostile file may raise anything inside the library
+        raise RecordError(f"{file}: {error}") from error
+    filters = str(ds.attrs.get("filters", ""))
+    return ds.assign_attrs(source=file, format=NAME, reader=f"xarray {xr.__version__}", filters=filters)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ecg_widget import RecordError, open_ecg
+
+TABLE = "time_s{d}DII{d}v1\n" + "".join(f"{i / 500:.3f}{{d}}{i * 10}{{d}}{-i}\n" for i in range(50))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_delimiters(tmp_path, delimiter):
+    path = tmp_path / "a.anything"
+    path.write_text(TABLE.format(d=delimiter))
+    ds = open_ecg(path, units="uV")
+    assert ds.lead.values.tolist() == ["II", "V1"]
+    assert ds.time.attrs["sampling_rate"] == 500
+    np.testing.assert_allclose(ds.signal.values[0, 0], np.arange(50) / 100, rtol=1e-6)
+    assert ds.attrs["format"] == "CSV"
+
+
+def test_decimal_commas_gaps_and_units_in_the_header(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('"II [uV]";"V1 (mV)"\r\n1000,5;0,25\r\n;nan\r\n3;4\r\n')
+    ds = open_ecg(path, sampling_rate=250)
+    np.testing.assert_allclose(ds.signal.values[0], [[1.0005, np.nan, 0.003], [0.25, np.nan, 4]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("text", "options", "expected"), [
+    ("I,II\n1,2\n3,4\n", {"units": "mV"}, "sampling_rate="),
+    ("I,II\n1,2\n3,4\n", {"sampling_rate": 100}, "units="),
+    ("time_s,II\n0,2\n0.01,4\n", {"units": "mV", "sampling_rate": 500}, "caller 500"),
+    ("II (mV),V1 (mV)\n1,2\n", {"units": "uV", "sampling_rate": 100}, "header says mV"),
+    ("I,II\n1,2\n3,x4\n", {"units": "mV", "sampling_rate": 100}, "expected numbers"),
+    ("I,II\n1,2\n3,4,5\n", {"units": "mV", "sampling_rate": 100}, "columns"),
+    ("I,II\n1,2\n3,inf\n", {"units": "mV", "sampling_rate": 100}, "numbers"),
+    ("I,DI\n1,2\n3,4\n", {"units": "mV", "sampling_rate": 100}, "I"),
+    ("I,II\n", {"units": "mV", "sampling_rate": 100}, "expected"),
+    ("time_s,II\n0,1\n0.01,1\n0.5,2\n", {"units": "mV"}, "off by"),
+])  # fmt: skip
+def test_what_is_not_known_is_refused(tmp_path, text, options, expected):
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    with pytest.raises(RecordError, match=expected):
+        open_ecg(path, **options)
+
+
+@pytest.mark.real_data
+def test_one_signal_as_text_and_as_wfdb(shared_data):
+    text = open_ecg(shared_data / "formats/csv/ptbxl_00001_500hz.csv", units="mV")
+    wfdb = open_ecg(shared_data / "ptbxl/records500/00000/00001_hr")
+    assert text.lead.values.tolist() == wfdb.lead.values.tolist()
+    np.testing.assert_allclose(text.signal.values, wfdb.signal.values, atol=0.00051)  # the table has three digits
+    with pytest.raises(RecordError, match="units="):
+        open_ecg(shared_data / "formats/csv/ptbxl_00001_500hz.csv")
