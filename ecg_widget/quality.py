@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ecg_widget.lazy import is_lazy
+from ecg_widget.lead_swaps import INDEPENDENT
 from ecg_widget.leads import LEADS
 from ecg_widget.signal_checks import MAINS, Limits, Measures, measure
 from ecg_widget.validation import validate_ecg
@@ -145,11 +146,13 @@ def findings(measures: Measures, leads: list[str], limits: Limits) -> list[dict[
         if where := [lead for lead, v in zip(leads, amplitude, strict=True) if v > limits.hum]:
             top = float(amplitude.max())
             tell("hum", where, top, "mV", f"{', '.join(where)}: {mains:g} Hz hum of up to {top:.3g} mV")
-    if off := [lead for lead, v in measures.algebra.items() if v > limits.algebra]:
-        worst = max(measures.algebra.values())
+    flat = {lead for lead, v in zip(leads, measures.still, strict=True) if v > limits.flat}
+    sums = {} if flat & {"I", "II"} else {k: v for k, v in measures.algebra.items() if k not in flat}
+    if off := [lead for lead, v in sums.items() if v > limits.algebra]:
+        worst = max(sums.values())
         told = f"{', '.join(off)} differ from the sums of I and II by up to {100 * worst:.0f} %"
         tell("lead names", off, worst, "1", f"limb leads named or scaled wrongly: {told}")
-    elif measures.swap and measures.swap[1] > limits.swap:
+    elif measures.swap and measures.swap[1] > limits.swap and not flat & set(INDEPENDENT):
         name, odds = measures.swap
         tell("swap", [], odds, "1", f"electrodes look interchanged: {name} (log odds {odds:.1f})")
     return out

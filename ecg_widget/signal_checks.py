@@ -182,8 +182,8 @@ def _algebra(x: np.ndarray, leads: list[str]) -> dict[str, float]:
         return {}
     rows = {lead: x[leads.index(lead)] - x[leads.index(lead)].mean() for lead in LIMB if lead in leads}
     size = np.sqrt(max(np.mean(rows["I"] ** 2), np.mean(rows["II"] ** 2)))
-    out = {}
-    for lead in ("III", "aVR", "aVL", "aVF"):
+    out: dict[str, float] = {}
+    for lead in list(LIMB)[2:]:
         if lead in rows and size > 0:
             a, b = LIMB[lead]
             out[lead] = float(np.sqrt(np.mean((rows[lead] - a * rows["I"] - b * rows["II"]) ** 2)) / size)

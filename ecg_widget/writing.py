@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def cluster_runs(
     out = []
     for record, row in zip(records, segments["cluster"].values, strict=True):
         cuts = np.concatenate(([0], np.flatnonzero(np.diff(row)) + 1, [len(row)]))
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+        for a, b in pairwise(cuts):
             k = int(row[a])
             if k >= 0:
                 name = (names or {}).get(k, f"cluster {k}")

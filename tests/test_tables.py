@@ -53,3 +53,39 @@ def test_one_signal_as_text_and_as_wfdb(shared_data):
     np.testing.assert_allclose(text.signal.values, wfdb.signal.values, atol=0.00051)  # the table has three digits
     with pytest.raises(RecordError, match="units="):
         open_ecg(shared_data / "formats/csv/ptbxl_00001_500hz.csv")
+
+
+def arrays(**changes):
+    x = np.arange(24, dtype=np.int16).reshape(2, 12)
+    return {"signal": x, "sampling_rate": 250.0, "units": "uV", "leads": ["V1", "II"], **changes}
+
+
+def test_numpy_archives_and_arrays(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", **arrays())
+    ds = open_ecg(tmp_path / "a.npz")
+    assert ds.lead.values.tolist() == ["II", "V1"]
+    np.testing.assert_allclose(ds.signal.values[0, 1], np.arange(12) / 1000, rtol=1e-6)
+    np.save(tmp_path / "b.npy", np.asfortranarray(arrays()["signal"].astype(np.float64)))
+    back = open_ecg(tmp_path / "b.npy", sampling_rate=250, units="uV", lead_names=["V1", "DII"])
+    np.testing.assert_array_equal(back.signal.values, ds.signal.values)
+    assert open_ecg(tmp_path / "a.npz", leads=["V1"], units="uV").lead.values.tolist() == ["V1"]
+
+
+@pytest.mark.parametrize(("changes", "options", "expected"), [
+    ({"units": None}, {}, "units="), ({"sampling_rate": None}, {}, "sampling_rate="), ({"leads": None}, {}, "lead_names="),
+    ({}, {"units": "mV"}, "caller mV"), ({"signal": np.array([[None]])}, {}, "not unpickled"),
+    ({"signal": np.full((2, 4), np.inf)}, {}, "infinity"), ({"leads": ["I"]}, {}, "2 names"),
+    ({"sampling_rate": 1e9}, {}, "sampling rate"),
+])  # fmt: skip
+def test_numpy_files_that_are_refused(tmp_path, changes, options, expected):
+    np.savez(tmp_path / "a.npz", **{k: v for k, v in arrays(**changes).items() if v is not None})
+    with pytest.raises(RecordError, match=expected):
+        open_ecg(tmp_path / "a.npz", **options)
+
+
+def test_a_numpy_header_that_asks_for_more_than_there_is(tmp_path):
+    path = tmp_path / "a.npy"
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": (12, 1 << 40)})
+    with pytest.raises(RecordError, match="values in"):
+        open_ecg(path, sampling_rate=100, units="mV", lead_names=["I"])

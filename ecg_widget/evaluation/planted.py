@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ecg_widget.lead_swaps import INDEPENDENT, SWAPS, SwapModel, average_beat, swap_leads
+from ecg_widget.lead_swaps import INDEPENDENT, LIMB, SWAPS, SwapModel, average_beat, describe, swap_leads
 from ecg_widget.leads import LEADS
 from ecg_widget.quality import findings
 from ecg_widget.records import from_arrays, open_ecg, resample
@@ -93,7 +93,9 @@ def plant(signal: np.ndarray, rate: float, fault: str, number: int, rng: np.rand
         size = float(rng.uniform(0.05, 0.2))
         t = np.arange(x.shape[1]) / rate
         frequency = 50 + rng.uniform(-0.1, 0.1)
-        return x + size * np.sin(2 * np.pi * (frequency * t + rng.uniform(size=(12, 1)))), f"hum: {size:.2f} mV"
+        hum = size * np.sin(2 * np.pi * (frequency * t + rng.uniform(size=(12, 1))))
+        hum[:6] = [LIMB[lead][0] * hum[0] + LIMB[lead][1] * hum[1] for lead in LEADS[:6]]  # as electrodes pick it up
+        return x + hum, f"hum: {size:.2f} mV"
     raise ValueError(f"fault: expected one of {FAULTS}, got {fault!r}")
 
 
@@ -151,8 +153,6 @@ def cross_validate(
 
 
 def _score(model: SwapModel, beat: np.ndarray) -> float:
-    from ecg_widget.lead_swaps import describe  # noqa: PLC0415
-
     return model.score(describe(beat))[1]
 
 

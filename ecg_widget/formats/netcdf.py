@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -45,12 +46,7 @@ def read(path: Path, *, leads: Sequence[str] | None = None, units: str | None = 
     """
     file = path.name
     with hdf5.opened(path) as stored:
-        for name in stored:  # every variable: xarray opens them all
-            if isinstance(item := stored[name] if stored.get(name, getlink=True).__class__.__name__ == "HardLink" else 0,
-                          int):  # fmt: skip
-                raise RecordError(f"{file}: {name}: expected a variable in the file itself, got a link")
-            if hasattr(item, "dtype"):
-                hdf5.dataset(stored, file, name, "iufSUOb", len(item.shape))
+        _check_variables(file, stored)
         signal = hdf5.dataset(stored, file, "signal", "f", 3)
         hdf5.dataset(stored, file, "time", "f", 1)
         rate = stored["time"].attrs.get("sampling_rate")
@@ -65,7 +61,9 @@ def read(path: Path, *, leads: Sequence[str] | None = None, units: str | None = 
             ds = opened.load()
         stated = ds["signal"].attrs.get("units", units)
         if stated is None or millivolts(stated) != 1 or (units is not None and millivolts(units) != 1):
-            raise RecordError(f"{file}: signal.attrs['units']: expected 'mV', got {stated!r}, the caller {units!r}")  # noqa: TRY301
+            raise RecordError(  # noqa: TRY301
+                f"{file}: signal.attrs['units']: expected 'mV', got {stated!r}, the caller {units!r}"
+            )
         for name in ("record", "lead"):
             ds[name] = ds[name].astype(str)
         there = ds["lead"].values.tolist()
@@ -83,3 +81,12 @@ def read(path: Path, *, leads: Sequence[str] | None = None, units: str | None = 
         raise RecordError(f"{file}: {error}") from error
     filters = str(ds.attrs.get("filters", ""))
     return ds.assign_attrs(source=file, format=NAME, reader=f"xarray {xr.__version__}", filters=filters)
+
+
+def _check_variables(file: str, stored: Any) -> None:
+    """Every variable, since xarray opens them all; h5py follows no link here."""
+    for name in stored:
+        if type(stored.get(name, getlink=True)).__name__ != "HardLink":
+            raise RecordError(f"{file}: {name}: expected a variable in the file itself, got a link")
+        if shape := getattr(stored[name], "shape", None):
+            hdf5.dataset(stored, file, name, "iufSUOb", len(shape))

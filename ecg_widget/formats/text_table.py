@@ -135,12 +135,15 @@ def _numbers(file: str, body: str, delimiter: str, n_columns: int) -> np.ndarray
     if delimiter != "," and "," in body:
         body = body.replace(",", ".")
     # genfromtxt makes a gap of any word: only cells that are empty or nan may become one
-    strange = re.search(rf"(?:^|[{delimiter}\n])\s*(?!nan\s*(?:[{delimiter}\n]|$))([^\s{delimiter}\d.+-][^{delimiter}\n]*)",
-                        body, re.IGNORECASE)  # fmt: skip
+    word = rf"[^\s{delimiter}\d.+-][^{delimiter}\n]*"
+    gap = rf"nan\s*(?:[{delimiter}\n]|$)"
+    strange = re.search(rf"(?:^|[{delimiter}\n])\s*(?!{gap})({word})", body, re.IGNORECASE)
     if strange:
         raise RecordError(f"{file}: expected numbers, empty cells or nan, got {strange[1][:40]!r}")
+    if not body.strip():
+        raise RecordError(f"{file}: expected rows of samples below the header, got none")
     try:
-        values = np.genfromtxt(StringIO(body), delimiter=delimiter, dtype=np.float64, ndmin=2, comments=None)
+        values = np.genfromtxt(StringIO(body), delimiter=delimiter, dtype=np.float64, ndmin=2, comments="\0")
     except ValueError as error:
         raise RecordError(f"{file}: expected {n_columns} columns in every row: {str(error)[:200]}") from None
     if values.shape[0] < 1 or values.shape[1] != n_columns:
