@@ -100,8 +100,12 @@ def annotate(ds: xr.Dataset, *, check: bool | None) -> xr.Dataset:
         raise TypeError(f"quality: expected True, False or None, got {check!r}")
     small = not is_lazy(ds["signal"]) and ds.sizes["record"] <= MOST_RECORDS
     if not (small if check is None else check):
-        # A report that an earlier file carried may no longer be true of what was read.
-        return ds.assign_attrs({k: v for k, v in ds.attrs.items() if k != "quality"})
+        # Without a look, a report that the file brings stays; switched off, there is none.
+        if check is None or "quality" not in ds.attrs:
+            return ds
+        out = ds.copy(deep=False)
+        del out.attrs["quality"]
+        return out
     return ds.assign_attrs(quality=quality(ds).attrs["quality"])
 
 

@@ -67,6 +67,10 @@ def test_opening_can_leave_it_out(tmp_path):
 
     path = get_testdata_file("waveform_ecg.dcm", download=False)
     assert "quality" not in open_ecg(path, quality=False).attrs
+    stored = tmp_path / "a.zarr"
+    open_ecg(path).to_zarr(stored)
+    assert "quality" in open_ecg(stored, lazy=True).attrs
+    assert "quality" not in open_ecg(stored, lazy=True, quality=False).attrs
     with pytest.raises(TypeError, match="quality"):
         open_ecg(path, quality="yes")
 
