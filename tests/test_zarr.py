@@ -50,7 +50,7 @@ def test_round_trip(group, ds):
     assert not is_lazy(eager["signal"])
     assert is_lazy(lazy["signal"])
     assert is_lazy(lazy["wave"])
-    assert lazy.attrs == eager.attrs
+    assert lazy.attrs == {k: v for k, v in eager.attrs.items() if k != "quality"}  # not looked at: no samples are read
     assert (eager.attrs["source"], eager.attrs["format"]) == ("x.zarr", "zarr")
     assert eager.attrs["snr_db"] == ds.attrs["snr_db"]
     xr.testing.assert_equal(eager, ds)
