@@ -13,12 +13,15 @@ __version__ = "0.1.0"
 from ecg_widget.activations import activations, list_layers, receptive_field
 from ecg_widget.artifacts import load_clusters, save_clusters
 from ecg_widget.clusters import TimeClusters, embed
+from ecg_widget.derivation import derive_leads, filter_ecg
 from ecg_widget.explanation import contributions
 from ecg_widget.explorer import Explorer
 from ecg_widget.networks import ECGNetwork, InputSpec, load_network, predict
+from ecg_widget.quality import quality
 from ecg_widget.records import LEADS, RecordError, from_arrays, load_example, open_ecg, resample, validate_ecg
 from ecg_widget.simulate import simulate
 from ecg_widget.stored_activations import activations_from_arrays
+from ecg_widget.writing import cluster_runs, read_segments, write_annotations, write_dataset, write_segments
 
 if TYPE_CHECKING:
     from ecg_widget.figures.segments import plot_segments
@@ -35,9 +38,12 @@ __all__ = [
     "__version__",
     "activations",
     "activations_from_arrays",
+    "cluster_runs",
     "contributions",
+    "derive_leads",
     "embed",
     "explore",
+    "filter_ecg",
     "from_arrays",
     "list_layers",
     "load_clusters",
@@ -46,11 +52,16 @@ __all__ = [
     "open_ecg",
     "plot_segments",
     "predict",
+    "quality",
+    "read_segments",
     "receptive_field",
     "resample",
     "save_clusters",
     "simulate",
     "validate_ecg",
+    "write_annotations",
+    "write_dataset",
+    "write_segments",
 ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from scipy import ndimage, signal
 
 BAND = (8.0, 25.0)  # Hz, where QRS stands out from P, T, drift and hum
 REFRACTORY = 0.25  # s, below which no heart beats again
@@ -43,6 +42,8 @@ def r_peaks(ecg: xr.DataArray) -> np.ndarray:
     >>> r_peaks(ecg.simulate(1)["signal"][0])[:3].round(2).tolist()
     [0.37, 1.26, 2.16]
     """
+    from scipy import ndimage, signal  # noqa: PLC0415  (slow to import)
+
     if set(ecg.dims) != {"lead", "time"}:
         raise ValueError(f"ecg: expected dims (lead, time), got {ecg.dims}; choose one record with .sel(record=...)")
     time = ecg["time"].values.astype(float)

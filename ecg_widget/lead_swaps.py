@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from scipy import signal as dsp
 
 from ecg_widget.leads import LEADS
 
@@ -109,6 +108,8 @@ def beat_features(signal: np.ndarray, rate: float) -> np.ndarray | None:
 
 def average_beat(signal: np.ndarray, rate: float) -> np.ndarray | None:
     """Median beat ``(8, sample)`` at 100 Hz around the QRS complex, or None where there are too few beats."""
+    from scipy import signal as dsp  # noqa: PLC0415  (slow to import)
+
     x = signal
     if rate != _RATE:
         n = max(2, round(signal.shape[1] * _RATE / rate))
@@ -138,6 +139,8 @@ def average_beat(signal: np.ndarray, rate: float) -> np.ndarray | None:
 
 @cache
 def _high_pass() -> np.ndarray:
+    from scipy import signal as dsp  # noqa: PLC0415  (slow to import)
+
     return dsp.butter(2, 0.6, "highpass", fs=_RATE, output="sos")
 
 

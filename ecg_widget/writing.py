@@ -145,10 +145,28 @@ def write_segments(path: str | Path, segments: xr.Dataset, *, names: Mapping[int
 def read_segments(path: str | Path) -> list[dict[str, Any]]:
     """Read a ``.csv`` that `write_segments` wrote.
 
+    Parameters
+    ----------
+    path
+        Of the file.
+
+    Returns
+    -------
+    list of dict
+        As `cluster_runs` gives them.
+
     Raises
     ------
     ValueError
         A table with other columns, or values that are no numbers.
+
+    Examples
+    --------
+    >>> segments = xr.Dataset({"cluster": (("record", "cell"), [[0, 1]])},
+    ...                       {"record": ["a"], "centre": ("cell", [0.5, 1.5])})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [(run["start"], run["cluster"]) for run in read_segments(write_segments(f"{folder}/runs.csv", segments))]
+    [(0.0, 0), (1.0, 1)]
     """
     with Path(path).open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(stream)

@@ -55,7 +55,7 @@ class TestISHNE:
     def test_nothing_on_the_patient(self, write):
         ds = open_ecg(write())
         assert "ecret" not in str(ds.to_dict()) + repr(ds.attrs)
-        assert set(ds.attrs) == {"source", "format", "reader", "filters"}
+        assert set(ds.attrs) == {"source", "format", "reader", "filters", "quality"}
 
     def test_lead_fault_is_a_gap(self, write):
         samples = SAMPLES.copy()

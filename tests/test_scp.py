@@ -172,7 +172,7 @@ class TestSCP:
         assert "Clark" not in str(ds.to_dict()) + repr(ds.attrs)
         assert "SBJ" not in str(ds.to_dict()) + repr(ds.attrs)
         assert ds.attrs["filters"] == "high-pass 0.05 Hz, low-pass 150 Hz, notch 50 Hz"
-        assert set(ds.attrs) == {"source", "format", "reader", "filters"}
+        assert set(ds.attrs) == {"source", "format", "reader", "filters", "quality"}
 
     def test_unknown_lead_codes(self, write):
         path = write(SAMPLES[:3], codes=(1, 0, 31))
