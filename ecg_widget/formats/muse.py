@@ -16,7 +16,7 @@ import xarray as xr
 
 from ecg_widget import __version__
 from ecg_widget.formats.channels import Stored, chosen, dataset, factor
-from ecg_widget.formats.limits import check_header
+from ecg_widget.formats.limits import check_header, check_step
 from ecg_widget.formats.xml_document import Element, children, decode_base64, finite, parse, root_name, text
 from ecg_widget.leads import canonical_lead
 from ecg_widget.records import RecordError
@@ -86,17 +86,17 @@ def read(
         raise RecordError(f"{file}: SampleType: expected CONTINUOUS_SAMPLES, got {kind[:40]!r}")
     rate = _rate(file, item)
     found = children(item, "LeadData")
-    stated = finite(file, "NumberofLeads", text(file, item, "NumberofLeads", str(len(found))))
+    stated = finite(f"{file}: NumberofLeads", text(file, item, "NumberofLeads", str(len(found))))
     if stated != len(found):
         raise RecordError(f"{file}: NumberofLeads: expected {len(found)} as there is data of, got {stated:g}")
     counts = {text(file, lead, "LeadSampleCountTotal") for lead in found}
     if len(counts) != 1:
         raise RecordError(f"{file}: LeadSampleCountTotal: expected one for all leads, got {sorted(counts)[:5]}")
-    n_samples = int(finite(file, "LeadSampleCountTotal", counts.pop()))
+    n_samples = int(finite(f"{file}: LeadSampleCountTotal", counts.pop()))
     check_header(file, n_channels=len(found), n_samples=min(n_samples, _MOST_SAMPLES), rate=rate)
     if n_samples > _MOST_SAMPLES:
         raise RecordError(f"{file}: LeadSampleCountTotal: expected at most {_MOST_SAMPLES}, got {n_samples}")
-    names = [canonical(file, i, text(file, lead, "LeadID")) for i, lead in enumerate(found)]
+    names = [_spelled(file, i, text(file, lead, "LeadID")) for i, lead in enumerate(found)]
     derived = [name for name in _DERIVED if name not in names and {"I", "II"} <= set(names)]
     everyone = [*names, *derived]
     kept = [everyone[i] for i in chosen(file, everyone, leads)]
@@ -124,7 +124,7 @@ def read(
     return dataset(stored, {**attrs, **extra}, lazy=False)
 
 
-def canonical(file: str, i: int, name: str) -> str:
+def _spelled(file: str, i: int, name: str) -> str:
     """Spell a lead's name; an unfit one is an error of the file's."""
     try:
         return canonical_lead(name)
@@ -148,8 +148,8 @@ def _choose(file: str, found: Sequence[Element], waveform: int | None) -> Elemen
 
 
 def _rate(file: str, item: Element) -> float:
-    base = finite(file, "SampleBase", text(file, item, "SampleBase"))
-    exponent = finite(file, "SampleExponent", text(file, item, "SampleExponent", "0"))
+    base = finite(f"{file}: SampleBase", text(file, item, "SampleBase"))
+    exponent = finite(f"{file}: SampleExponent", text(file, item, "SampleExponent", "0"))
     if abs(exponent) > _LARGEST_EXPONENT or exponent != int(exponent):
         raise RecordError(
             f"{file}: SampleExponent: expected a whole number from -{_LARGEST_EXPONENT} to {_LARGEST_EXPONENT}, got "
@@ -167,21 +167,22 @@ def _lead(
         raise RecordError(f"{file}: {where}LeadSampleSize: expected 2 bytes, got {size[:20]!r}")
     for field in ("LeadTimeOffset", "FirstSampleBaseline", "LeadOffsetFirstSample"):
         # What these change is nowhere documented, and readers differ: an unknown shift is not passed over.
-        if finite(file, where + field, text(file, lead, field, "0")) != 0:
+        if finite(f"{file}: {where}{field}", text(file, lead, field, "0")) != 0:
             raise RecordError(f"{file}: {where}{field}: expected 0, got {text(file, lead, field)[:20]!r}")
-    step = finite(file, where + "LeadAmplitudeUnitsPerBit", text(file, lead, "LeadAmplitudeUnitsPerBit"))
+    step = finite(f"{file}: {where}LeadAmplitudeUnitsPerBit", text(file, lead, "LeadAmplitudeUnitsPerBit"))
     if step <= 0:
         raise RecordError(f"{file}: {where}LeadAmplitudeUnitsPerBit: expected a number > 0, got {step:g}")
     unit = text(file, lead, "LeadAmplitudeUnits", "")
     step *= factor(f"{file}: {where}LeadAmplitudeUnits", _UNITS.get(unit.upper(), unit), units)
-    data = decode_base64(file, where + "WaveFormData", text(file, lead, "WaveFormData"), 2 * n_samples)
+    check_step(f"{file}: {where}LeadAmplitudeUnitsPerBit", step)
+    data = decode_base64(f"{file}: {where}WaveFormData", text(file, lead, "WaveFormData"), 2 * n_samples)
     if len(data) != 2 * n_samples:
         raise RecordError(f"{file}: {where}WaveFormData: expected {2 * n_samples} bytes, got {len(data)}")
     stated = text(file, lead, "LeadDataCRC32", "")
     if check and stated.isascii() and stated.isdecimal() and int(stated[:20]) != zlib.crc32(data):
         raise RecordError(
-            f"{file}: {where}LeadDataCRC32: expected {zlib.crc32(data)}, which the samples give, got {stated[:20]}: one "
-            "of them was changed; checksums='ignore' reads on"
+            f"{file}: {where}LeadDataCRC32: expected {zlib.crc32(data)}, which the samples give, got {stated[:20]}: "
+            "one of them was changed; checksums='ignore' reads on"
         )
     return np.frombuffer(data, "<i2") * step, step
 

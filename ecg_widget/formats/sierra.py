@@ -19,7 +19,7 @@ import xarray as xr
 
 from ecg_widget import __version__
 from ecg_widget.formats.channels import Stored, chosen, dataset, factor
-from ecg_widget.formats.limits import check_header
+from ecg_widget.formats.limits import check_header, check_step
 from ecg_widget.formats.sierra_xli import decode
 from ecg_widget.formats.xml_document import Element, children, decode_base64, finite, parse, root_name, text
 from ecg_widget.leads import LEADS, canonical_lead
@@ -55,8 +55,8 @@ def read(
     Returns
     -------
     xarray.Dataset
-        One record, named after the file. ``attrs``: ``version`` of the format, and ``calibration`` (s; how much was left out at
-        the end) where there was a pulse.
+        One record, named after the file. ``attrs``: ``version`` of the format, and ``calibration`` (s; how much was
+        left out at the end) where there was a pulse.
 
     Raises
     ------
@@ -104,6 +104,7 @@ def read(
     step = facts.number("resolution", "signalresolution")
     if step <= 0:
         raise RecordError(f"{file}: resolution: expected a number of uV > 0, got {step:g}")
+    check_step(f"{file}: resolution", step / 1000)
     pulse = round(_CALIBRATION / step)
     step *= factor(f"{file}: resolution", "uV", units)
     keep = chosen(file, names, leads)
@@ -147,7 +148,7 @@ class _Facts:
         return default
 
     def number(self, *fields: str) -> float:
-        return finite(self.file, fields[0], self.stated(*fields))
+        return finite(f"{self.file}: {fields[0]}", self.stated(*fields))
 
     def leads(self) -> list[str]:
         names = (self.waveform.get("leadlabels") or "").split()
@@ -185,7 +186,7 @@ class _Facts:
 
 
 def _calibration(samples: Sequence[np.ndarray], pulse: int) -> int:
-    """Where a pulse that is the same in all leads, with the flat line around it, begins; the length if there is none."""
+    """Where the flat line with a pulse that is the same in all leads begins; the length if there is none."""
     n_samples = len(samples[0])
     if len(samples) < 3:
         return n_samples
@@ -209,15 +210,15 @@ def _samples(facts: _Facts, waveform: Element, names: Sequence[str], n_samples: 
     words = waveform.text or ""
     size = 2 * n_samples * len(names)
     if method.lower() in _PLAIN:
-        data = decode_base64(file, "parsedwaveforms", words, size)
+        data = decode_base64(f"{file}: parsedwaveforms", words, size)
         if len(data) != size:
             raise RecordError(f"{file}: parsedwaveforms: expected {size} bytes, got {len(data)}")
         return list(np.frombuffer(data, "<i2").reshape(len(names), n_samples).astype(np.int64))
     if method != "XLI":
         raise RecordError(f"{file}: compression: expected XLI or none, got {method[:20]!r}")
-    # No code of 10 bits stands for less than a byte, and devices add unused blocks, which are as long as a lead at most.
+    # A code of 10 bits stands for a byte at least, and devices add unused blocks, each as long as a lead at most.
     most = 32 * (size // len(names) * 10 // 8 + 16)
-    found = decode(file, decode_base64(file, "parsedwaveforms", words, most), len(names), n_samples)
+    found = decode(file, decode_base64(f"{file}: parsedwaveforms", words, most), len(names), n_samples)
     limb = list(LEADS[:6])
     if list(names[:6]) == limb:
         i, ii = found[:2]

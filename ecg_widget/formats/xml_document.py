@@ -13,7 +13,7 @@ import math
 import re
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, TreeBuilder  # noqa: S405  (the parser is that of defusedxml)
+from xml.etree.ElementTree import Element, TreeBuilder
 
 from ecg_widget.records import RecordError
 
@@ -100,20 +100,17 @@ def parse(path: Path) -> Element:
     tree = _Bounded(file)
     parser = DefusedXMLParser(target=tree, forbid_entities=True, forbid_external=True)
 
-    def doctype(name: str, system: str | None, public: str | None, subset: int) -> None:
-        if subset:
+    def doctype(name: str, *declared: object) -> None:
+        if declared[-1]:  # the system's and the public identifier may stand, for they are not followed
             raise RecordError(f"{file}: document type: expected none with declarations, got those of {name[:80]!r}")
 
     parser.parser.StartDoctypeDeclHandler = doctype
     try:
         with path.open("rb") as stream:
-            silent = 0
             while chunk := stream.read(_CHUNK):
-                seen = tree.events
+                tree.silent += len(chunk)
                 parser.feed(chunk)
-                silent = silent + len(chunk) if tree.events == seen else 0
-                if silent > LONGEST_MARKUP:
-                    raise RecordError(f"{file}: markup: expected at most {LONGEST_MARKUP} bytes in one piece, got more")
+                tree.check_markup()
         root: Element = parser.close()
     except RecordError:
         raise
@@ -127,14 +124,18 @@ def parse(path: Path) -> Element:
 
 
 class _Bounded(TreeBuilder):
-    """A tree that stops growing; the events tell whether the parser gets on."""
+    """A tree that stops growing, and knows how many bytes the parser has taken in without telling of anything."""
 
     def __init__(self, file: str) -> None:
         super().__init__()
-        self.file, self.events, self.elements, self.depth = file, 0, 0, 0
+        self.file, self.silent, self.elements, self.depth = file, 0, 0, 0
+
+    def check_markup(self) -> None:
+        if self.silent > LONGEST_MARKUP:
+            raise RecordError(f"{self.file}: markup: expected at most {LONGEST_MARKUP} bytes in one piece, got more")
 
     def start(self, tag: Any, attrs: Any, /) -> Element:
-        self.events += 1
+        self.silent = 0
         self.elements += 1
         self.depth += 1
         if self.elements > MOST_ELEMENTS:
@@ -144,12 +145,12 @@ class _Bounded(TreeBuilder):
         return super().start(_local(tag), attrs)
 
     def end(self, tag: Any, /) -> Element:
-        self.events += 1
+        self.silent = 0
         self.depth -= 1
         return super().end(_local(tag))
 
     def data(self, data: Any, /) -> None:
-        self.events += 1
+        self.silent = 0
         super().data(data)
 
 
@@ -185,8 +186,8 @@ def text(file: str, element: Element, path: str, default: str | None = None) -> 
     return default
 
 
-def attribute(file: str, element: Element | None, name: str, where: str) -> str:
-    """Value of an attribute, without outer blanks; `where` names the element in the error.
+def attribute(where: str, element: Element | None, name: str) -> str:
+    """Value of an attribute, without outer blanks; `where` names file and element in the error.
 
     Raises
     ------
@@ -195,11 +196,11 @@ def attribute(file: str, element: Element | None, name: str, where: str) -> str:
     """
     value = "" if element is None else (element.get(name) or "").strip()
     if not value:
-        raise RecordError(f"{file}: {where}: {name}: expected a value, got none")
+        raise RecordError(f"{where}: {name}: expected a value, got none")
     return value
 
 
-def finite(file: str, where: str, value: str) -> float:
+def finite(where: str, value: str) -> float:
     """Give the number that a text states.
 
     Raises
@@ -209,7 +210,7 @@ def finite(file: str, where: str, value: str) -> float:
 
     Examples
     --------
-    >>> finite("x.xml", "rate", "500")
+    >>> finite("x.xml: rate", "500")
     500.0
     """
     try:
@@ -217,17 +218,17 @@ def finite(file: str, where: str, value: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise RecordError(f"{file}: {where}: expected a number, got {value[:40]!r}")
+        raise RecordError(f"{where}: expected a number, got {value[:40]!r}")
     return number
 
 
-def decode_base64(file: str, where: str, value: str, most: int) -> bytes:
-    """Give the bytes that a base64 text stands for.
+def decode_base64(where: str, value: str, most: int) -> bytes:
+    r"""Give the bytes that a base64 text stands for.
 
     Parameters
     ----------
-    file, where
-        For errors.
+    where
+        File and field, for errors.
     value
         The text, with blanks and line ends.
     most
@@ -240,13 +241,13 @@ def decode_base64(file: str, where: str, value: str, most: int) -> bytes:
 
     Examples
     --------
-    >>> decode_base64("x.xml", "samples", "AQA= ", 2)
-    b'\\x01\\x00'
+    >>> decode_base64("x.xml: samples", "AQA= ", 2)
+    b'\x01\x00'
     """
     packed = "".join(value.split())
     if len(packed) > (most + 2) // 3 * 4:
-        raise RecordError(f"{file}: {where}: expected base64 of at most {most} bytes, got {len(packed)} characters")
+        raise RecordError(f"{where}: expected base64 of at most {most} bytes, got {len(packed)} characters")
     try:
         return base64.b64decode(packed, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise RecordError(f"{file}: {where}: expected base64, got {error} in {len(packed)} characters") from None
+        raise RecordError(f"{where}: expected base64, got {error} in {len(packed)} characters") from None
