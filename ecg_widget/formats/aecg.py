@@ -19,7 +19,7 @@ from ecg_widget import __version__
 from ecg_widget.formats.aecg_times import SECONDS, Clock, seconds
 from ecg_widget.formats.aecg_waves import choose_set, wave_variables
 from ecg_widget.formats.channels import Stored, chosen, dataset, factor
-from ecg_widget.formats.limits import RATES, check_header, check_step
+from ecg_widget.formats.limits import RATES, STEPS, check_header, check_step
 from ecg_widget.formats.xml_document import Element, attribute, children, finite, parse, root_name
 from ecg_widget.leads import canonical_lead
 from ecg_widget.records import RecordError
@@ -263,7 +263,8 @@ def _volts(file: str, name: str, value: Element, n_samples: int, units: str | No
         zero = finite(f"{file}: {where}: origin", attribute(f"{file}: {where}: origin", origin, "value"))
         if zero:
             zero *= factor(f"{file}: {where}: origin", origin.get("unit") or "", units)
-            check_step(f"{file}: {where}: origin", zero)
+            if abs(zero) > STEPS[1]:
+                raise RecordError(f"{file}: {where}: origin: expected up to {STEPS[1]:g} mV in size, got {zero:g} mV")
     digits = value.find("digits")
     out = np.empty(n_samples)
     at = 0

@@ -10,7 +10,7 @@ MOST_CHANNELS = 1024  # body-surface maps have up to 256
 MOST_VALUES = 1 << 30  # samples times channels: 8 GB while they are converted
 LAZY_VALUES = 16_000_000  # samples of all leads; more stay in their file: reading takes 20 bytes each and over a second
 RATES = (1.0, 100_000.0)  # Hz; trend data are no ECG, and no ECG amplifier samples faster
-LARGEST_STEP = 1e6  # mV of one step, or of a zero line: no ECG amplifier takes a kV
+STEPS = (1e-9, 1e6)  # mV of one step of the converter: below all noise, and more than any body gives
 
 
 def check_header(file: str, *, n_channels: int, n_samples: int, rate: float) -> None:
@@ -28,6 +28,6 @@ def check_header(file: str, *, n_channels: int, n_samples: int, rate: float) -> 
 
 
 def check_step(where: str, step: float) -> None:
-    """Refuse a step of the converter that would make numbers which are no voltages of a body; in mV."""
-    if not abs(step) <= LARGEST_STEP:
-        raise RecordError(f"{where}: expected up to {LARGEST_STEP:g} mV in size, got {step:g} mV")
+    """Refuse a step of the converter, in mV, that no converter has: its multiples may be no numbers at all."""
+    if not STEPS[0] <= abs(step) <= STEPS[1]:
+        raise RecordError(f"{where}: expected a step of {STEPS[0]:g} to {STEPS[1]:g} mV, got {step:g} mV")
