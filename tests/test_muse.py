@@ -138,7 +138,7 @@ class TestMuse:
         np.testing.assert_allclose(ds.signal.sel(lead="V1")[0], _samples()["V1"] * 0.00488 * factor, rtol=1e-6)
 
     def test_units_of_the_caller(self, muse):
-        path = muse(_waveform(_samples(), lead_changes=dict.fromkeys(STORED, {"LeadAmplitudeUnits": None})))
+        path = muse(_waveform(_samples(), lead_changes={lead: {"LeadAmplitudeUnits": None} for lead in STORED}))
         with pytest.raises(RecordError, match=r"LeadAmplitudeUnits: units: expected a voltage, got 'none'"):
             open_ecg(path)
         np.testing.assert_array_equal(open_ecg(path, units="uV").signal, open_ecg(muse()).signal)
@@ -205,13 +205,13 @@ class TestMuse:
         assert "rest.xml" in str(caught.value)
 
     def test_absurd_count_in_all_leads(self, muse):
-        lead_changes = dict.fromkeys(STORED, {"LeadSampleCountTotal": 10**15})
+        lead_changes = {lead: {"LeadSampleCountTotal": 10**15} for lead in STORED}
         with pytest.raises(RecordError, match="LeadSampleCountTotal: expected at most"):
             open_ecg(muse(_waveform(_samples(), lead_changes=lead_changes)))
 
     def test_two_rhythms(self, muse):
         path = muse(_waveform(_samples()), _waveform(_samples(200)))
-        with pytest.raises(RecordError, match="expected one Rhythm waveform, got 2.*choose with waveform="):
+        with pytest.raises(RecordError, match=r"expected one Rhythm waveform, got 2.*choose with waveform="):
             open_ecg(path)
         assert open_ecg(path, waveform=1).sizes["time"] == 200
 

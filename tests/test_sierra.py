@@ -68,7 +68,7 @@ def _xli(leads, spare=4):
     return b"".join([*blocks, *[_block(np.zeros(leads.shape[1]))] * spare])
 
 
-def _document(version="1.04", data=None, waveform=None, signal=None, kind=None, more=""):
+def _document(version="1.04", *, data=None, waveform=None, signal=None, kind=None, more=""):
     data = _xli(_recording()) if data is None else data
     old = version == "1.03"
     attributes = {"dataencoding": "Base64", "durationperchannel": N * 2}

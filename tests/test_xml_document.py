@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import tracemalloc
 
@@ -47,10 +48,10 @@ def test_named_dtd_is_not_opened(tmp_path):
     root = parse(path)
     assert (root.tag, root.text, root.attrib) == ("a", " 5 ", {"b": "1"})
     path.write_text('<!DOCTYPE a SYSTEM "x.dtd"><a>&nbsp;</a>')
-    try:
+    with contextlib.suppress(
+        RecordError
+    ):  # an entity of the DTD may be refused: it is the opening that must not happen
         assert "opened" not in (parse(path).text or "")
-    except RecordError:
-        pass  # an entity of the DTD may be refused: it is the opening that must not happen
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_values(tmp_path):
         lambda: attribute("x: c", root.find("c"), "e"),
         lambda: attribute("x: z", None, "e"),
     ):
-        with pytest.raises(RecordError, match="^x: .*expected a value.*got none"):
+        with pytest.raises(RecordError, match=r"^x: .*expected a value.*got none"):
             missing()
 
 
