@@ -158,3 +158,71 @@ class TestDICOM:
     def test_name_does_not_matter(self, dicom, tmp_path):
         shutil.copy(dicom(), tmp_path / "ecg.hea")
         assert open_ecg(tmp_path / "ecg.hea").attrs["format"] == "DICOM"
+
+
+class TestWaves:
+    def test_marks_of_the_rhythm(self, dicom):
+        ds = open_ecg(dicom())
+        wave, known = ds.wave.values[0], ds.wave_known.values[0]
+        assert ds.wave.dims == ("record", "time")
+        for position in (1324, 2305, 3287, 4283, 5266, 6240, 7242, 8215, 9168):  # P onset, counted from 1
+            p, qrs, end = position - 1, position + 160, position + 528
+            assert (wave[[p - 1, p, p + 114, p + 115, qrs - 1]] == [0, 1, 1, 0, 0]).all()
+            assert (wave[[qrs, qrs + 75, qrs + 76]] == [2, 2, 0]).all()
+            assert known[p : qrs + 76].all()
+            assert not known[qrs + 76 : end + 1].any()  # no onset of T
+        assert not known[: 853 + 1].any()  # the median beat's marks, filed with the rhythm, contradict the first beat's
+        assert known[854:1560].all()
+        assert not known[9697:].any()
+        assert not (wave[~known] != 0).any()
+        rhythm = np.abs(np.gradient(ds.signal.sel(lead="II").values[0]))
+        assert rhythm[wave == 2].mean() > 3 * rhythm[known & (wave == 0)].mean()
+
+    def test_none_without_marks(self, dicom):
+        assert "wave" not in open_ecg(dicom(lambda d: delattr(d, "WaveformAnnotationSequence")))
+        assert "wave" not in open_ecg(dicom(), group=1)  # all marks are about the first group
+
+    def test_marks_of_one_channel(self, dicom):
+        def change(d):
+            for item in d.WaveformAnnotationSequence:
+                item.ReferencedWaveformChannels = [1, 2]
+
+        ds = open_ecg(dicom(change), leads=["V1", "II"])
+        assert ds.wave.dims == ("record", "lead", "time")
+        assert bool(ds.wave_known.sel(lead="II").any())
+        assert not ds.wave_known.sel(lead="V1").any()
+
+    def test_marks_that_are_not_read_leave_all_unknown(self, dicom):
+        def change(d):
+            d.WaveformAnnotationSequence[40].TemporalRangeType = "SEGMENT"
+
+        assert "wave" not in open_ecg(dicom(change))
+
+    def test_outside(self, dicom):
+        def change(d):
+            d.WaveformAnnotationSequence[40].ReferencedSamplePositions = 10_001
+
+        with pytest.raises(RecordError, match="ReferencedSamplePositions: expected 1 to 10000, got 10001"):
+            open_ecg(dicom(change))
+
+
+@pytest.mark.parametrize(
+    ("bits", "kind", "dtype"),
+    [(8, "SB", "i1"), (8, "UB", "u1"), (16, "US", "<u2"), (32, "SL", "<i4"), (32, "UL", "<u4")],
+)
+def test_sample_types(dicom, bits, kind, dtype):
+    info = np.iinfo(dtype)
+    samples = np.linspace(info.min, info.max, 12 * 100).astype(dtype)
+
+    def change(d):
+        item = d.WaveformSequence[0]
+        item.NumberOfWaveformSamples = 100
+        item.WaveformBitsAllocated = bits
+        item.WaveformSampleInterpretation = kind
+        item["WaveformData"].VR = "OB" if bits == 8 else "OW"
+        item.WaveformData = samples.tobytes()
+        del d.WaveformAnnotationSequence
+
+    ds = open_ecg(dicom(change))
+    expected = samples.reshape(100, 12).T.astype(float) * 0.00125
+    np.testing.assert_allclose(ds.signal[0], expected, rtol=1e-6)

@@ -7,16 +7,17 @@ C.10.9). Patient, institution, operators, identifiers and dates stay in the file
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from ecg_widget.formats.dicom_waves import Beat, beats, waves
 from ecg_widget.formats.limits import LARGEST_FILE, check_header
 from ecg_widget.leads import LEADS, canonical_lead, canonical_leads
-from ecg_widget.records import RecordError, from_arrays, millivolts
+from ecg_widget.records import WAVES, RecordError, from_arrays, millivolts
 
 NAME = "DICOM"
 
@@ -63,7 +64,8 @@ def read(
     Returns
     -------
     xarray.Dataset
-        One record, named after the file.
+        One record, named after the file; with ``wave`` and ``wave_known`` if onsets and ends are marked in it, per
+        lead if the marks are.
 
     Raises
     ------
@@ -80,7 +82,11 @@ def read(
         dicom = pydicom.dcmread(path)
         attrs = {"format": NAME, "kind": _kind(file, dicom), "reader": f"pydicom {pydicom.__version__}"}
         groups = list(dicom.get("WaveformSequence", []))
-        return _record(path, groups[_choose(file, groups, group)], leads, units, attrs)
+        chosen = _choose(file, groups, group)
+        annotations = list(dicom.get("WaveformAnnotationSequence", []))
+        return _record(
+            path, groups[chosen], leads, units, attrs, marks=lambda *of: beats(file, annotations, chosen, *of)
+        )
     except RecordError:
         raise
     except Exception as error:  # a hostile file may raise anything inside the parser
@@ -114,7 +120,15 @@ def _choose(file: str, groups: Sequence[Any], group: int | None) -> int:
     return original[0]
 
 
-def _record(path: Path, item: Any, leads: Sequence[str] | None, units: str | None, attrs: dict[str, Any]) -> xr.Dataset:
+def _record(
+    path: Path,
+    item: Any,
+    leads: Sequence[str] | None,
+    units: str | None,
+    attrs: dict[str, Any],
+    *,
+    marks: Callable[[int, int], list[Beat] | None],
+) -> xr.Dataset:
     file = path.name
     n_channels, n_samples = (int(_need(file, item, f"NumberOfWaveform{w}")) for w in ("Channels", "Samples"))
     rate = float(_need(file, item, "SamplingFrequency"))
@@ -151,7 +165,21 @@ def _record(path: Path, item: Any, leads: Sequence[str] | None, units: str | Non
     kept = [names[i] for i in keep]
     ds = from_arrays(values, sampling_rate=rate, leads=kept, units="mV", records=[path.stem], attrs=attrs)
     step = xr.DataArray(steps[None], {"lead": kept}, ("record", "lead"), attrs={"units": "mV"})
-    return ds.assign(adc_step=step.sel(lead=ds["lead"]))
+    return _with_waves(ds.assign(adc_step=step.sel(lead=ds["lead"])), kept, [marks(i, n_samples) for i in keep])
+
+
+def _with_waves(ds: xr.Dataset, leads: Sequence[str], marked: Sequence[list[Beat] | None]) -> xr.Dataset:
+    """Add the waves: one row for all leads if the marks are about all of them, nothing if there are none."""
+    if not any(marked):
+        return ds
+    rows = [waves(of or [], ds.sizes["time"]) for of in marked]
+    flags = {"flag_values": list(range(len(WAVES))), "flag_meanings": " ".join(WAVES)}
+    if all(of == marked[0] for of in marked):
+        dims, (wave, known) = ("record", "time"), (row[None] for row in rows[0])
+        return ds.assign(wave=(dims, wave, flags), wave_known=(dims, known))
+    order = [list(leads).index(lead) for lead in ds["lead"].values.tolist()]
+    wave, known = (np.stack([rows[i][which] for i in order])[None] for which in (0, 1))
+    return ds.assign(wave=(ds["signal"].dims, wave, flags), wave_known=(ds["signal"].dims, known))
 
 
 def _need(file: str, item: Any, keyword: str, where: str = "") -> Any:
