@@ -257,7 +257,7 @@ class TestSamples:
     @pytest.mark.parametrize("codes", [["RHYTHM", "RHYTHM"], ["REPRESENTATIVE_BEAT"]])
     def test_series_must_be_chosen(self, aecg, codes):
         path = aecg(series=[_series(_twelve(), code=code) for code in codes])
-        with pytest.raises(RecordError, match="series: expected one with code RHYTHM, got [02].*choose with series="):
+        with pytest.raises(RecordError, match=r"series: expected one with code RHYTHM, got [02].*choose with series="):
             open_ecg(path)
         assert open_ecg(path, series=0).sizes["time"] == N
 
