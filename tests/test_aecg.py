@@ -254,6 +254,12 @@ class TestSamples:
             open_ecg(aecg(series=[_series(*parts)]))
         assert "trial.xml" in str(caught.value)
 
+    def test_more_samples_than_an_ecg_has(self, aecg):
+        with pytest.raises(
+            RecordError, match=r"trial\.xml: digits: expected at most 8388608 of all leads, got 9000000"
+        ):
+            open_ecg(aecg(_set(_sequence("II", "1 " * 9_000_000))))
+
     @pytest.mark.parametrize("codes", [["RHYTHM", "RHYTHM"], ["REPRESENTATIVE_BEAT"]])
     def test_series_must_be_chosen(self, aecg, codes):
         path = aecg(series=[_series(_twelve(), code=code) for code in codes])

@@ -7,7 +7,7 @@ record leads one group after the other, are put on one time axis, with gaps wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ecg_widget.formats.aecg_times import SECONDS, Clock, seconds
 from ecg_widget.formats.aecg_waves import choose_set, wave_variables
 from ecg_widget.formats.channels import Stored, chosen, dataset, factor
 from ecg_widget.formats.limits import RATES, STEPS, check_header, check_step
-from ecg_widget.formats.xml_document import Element, attribute, children, finite, parse, root_name
+from ecg_widget.formats.xml_document import MOST_VALUES, Element, attribute, children, finite, parse, root_name
 from ecg_widget.leads import canonical_lead
 from ecg_widget.records import RecordError
 
@@ -97,6 +97,8 @@ def read(
     n_samples = max(start + s.n_samples for start, s in zip(starts, sets, strict=True))
     check_header(file, n_channels=len(names), n_samples=n_samples, rate=rate)
     held = sum(s.n_samples * len(s.names) for s in sets)
+    if held > MOST_VALUES:
+        raise RecordError(f"{file}: digits: expected at most {MOST_VALUES} of all leads, got {held}")
     if n_samples * len(names) > max(held, min(_MOST_GAPS * held, _MOST_WITH_GAPS)):
         raise RecordError(
             f"{file}: head: expected sequence sets one after the other, got {n_samples} samples from the first to the "
@@ -199,17 +201,15 @@ def _count(text: str) -> int:
     return sum(len(piece.split()) for piece in _pieces(text))
 
 
-def _pieces(text: str) -> list[str]:
+def _pieces(text: str) -> Iterator[str]:
     """Parts of a long text, cut at blanks, so that its numbers never exist as text all at once."""
-    pieces = []
     at = 0
     while at < len(text):
         end = min(at + _PIECE, len(text))
         while end < len(text) and not text[end].isspace():
             end += 1
-        pieces.append(text[at:end])
+        yield text[at:end]
         at = end
-    return pieces
 
 
 def _clock(file: str, where: str, code: str, value: Element) -> Clock:

@@ -17,7 +17,16 @@ import xarray as xr
 from ecg_widget import __version__
 from ecg_widget.formats.channels import Stored, chosen, dataset, factor
 from ecg_widget.formats.limits import check_header, check_step
-from ecg_widget.formats.xml_document import Element, children, decode_base64, finite, parse, root_name, text
+from ecg_widget.formats.xml_document import (
+    MOST_VALUES,
+    Element,
+    children,
+    decode_base64,
+    finite,
+    parse,
+    root_name,
+    text,
+)
 from ecg_widget.leads import canonical_lead
 from ecg_widget.records import RecordError
 
@@ -30,7 +39,6 @@ _DERIVED = {  # weights of I and II
     "aVF": (-0.5, 1.0),
 }
 _UNITS = {"MICROVOLTS": "uV", "MILLIVOLTS": "mV", "VOLTS": "V", "NANOVOLTS": "nV"}
-_MOST_SAMPLES = 1 << 24  # of one lead, in the file's own words; the text must hold them all the same
 _LARGEST_EXPONENT = 6
 
 
@@ -93,9 +101,10 @@ def read(
     if len(counts) != 1:
         raise RecordError(f"{file}: LeadSampleCountTotal: expected one for all leads, got {sorted(counts)[:5]}")
     n_samples = int(finite(f"{file}: LeadSampleCountTotal", counts.pop()))
-    check_header(file, n_channels=len(found), n_samples=min(n_samples, _MOST_SAMPLES), rate=rate)
-    if n_samples > _MOST_SAMPLES:
-        raise RecordError(f"{file}: LeadSampleCountTotal: expected at most {_MOST_SAMPLES}, got {n_samples}")
+    most = MOST_VALUES // (len(found) + len(_DERIVED))
+    if n_samples > most:
+        raise RecordError(f"{file}: LeadSampleCountTotal: expected at most {most}, got {n_samples}")
+    check_header(file, n_channels=len(found), n_samples=n_samples, rate=rate)
     names = [_spelled(file, i, text(file, lead, "LeadID")) for i, lead in enumerate(found)]
     derived = [name for name in _DERIVED if name not in names and {"I", "II"} <= set(names)]
     everyone = [*names, *derived]

@@ -20,6 +20,7 @@ from ecg_widget.records import RecordError
 __all__ = ["Element", "attribute", "children", "decode_base64", "finite", "parse", "root_name", "text"]
 
 LARGEST_XML = 64 << 20  # bytes; 10 s of 12 leads have 0.5 MB as HL7 aECG, so this is about 20 minutes
+MOST_VALUES = 1 << 23  # samples of all leads: 23 minutes of 12 leads at 500 Hz
 MOST_ELEMENTS = 200_000  # with annotations of all waves a recording of 10 s has 2000
 DEEPEST = 64  # nested elements; HL7 aECG has 20
 LONGEST_MARKUP = 1 << 20  # bytes of one tag, comment or instruction, which the parser must hold as a whole
