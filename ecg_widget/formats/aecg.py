@@ -104,19 +104,7 @@ def read(
             f"{file}: head: expected sequence sets one after the other, got {n_samples} samples from the first to the "
             f"last, of {len(names)} leads, with {held} values in the file"
         )
-    values = np.full((len(keep), n_samples), np.nan, np.float32)
-    steps = np.full(len(keep), np.nan)
-    for start, part in zip(starts, sets, strict=True):
-        for name, sequence in zip(part.names, part.sequences, strict=True):
-            if name in keep:
-                row = keep.index(name)
-                place = values[row, start : start + part.n_samples]
-                if not np.isnan(place).all():
-                    raise RecordError(
-                        f"{file}: lead {name}: expected its sequence sets one after the other, got overlap"
-                    )
-                place[:], step = _volts(file, name, sequence, part.n_samples, units)
-                steps[row] = step if np.isnan(steps[row]) else max(step, steps[row])
+    values, steps = _placed(file, sets, starts, keep, n_samples, units=units)
     attrs: dict[str, Any] = {
         "source": file,
         "format": NAME,
@@ -244,6 +232,26 @@ def _starts(file: str, sets: Sequence[_Set]) -> list[int]:
         raise RecordError(f"{file}: head: expected the time at which each of the {len(sets)} sequence sets begins")
     known = [time for time in times if time is not None]
     return [round(float((time - min(known)) * s.clock.rate)) for time, s in zip(known, sets, strict=True)]
+
+
+def _placed(
+    file: str, sets: Sequence[_Set], starts: Sequence[int], keep: Sequence[str], n_samples: int, *, units: str | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Samples of the wanted leads on the common time axis, and their steps; in mV."""
+    values = np.full((len(keep), n_samples), np.nan, np.float32)
+    steps = np.full(len(keep), np.nan)
+    for start, part in zip(starts, sets, strict=True):
+        for name, sequence in zip(part.names, part.sequences, strict=True):
+            if name in keep:
+                row = keep.index(name)
+                place = values[row, start : start + part.n_samples]
+                if not np.isnan(place).all():
+                    raise RecordError(
+                        f"{file}: lead {name}: expected its sequence sets one after the other, got overlap"
+                    )
+                place[:], step = _volts(file, name, sequence, part.n_samples, units)
+                steps[row] = step if np.isnan(steps[row]) else max(step, steps[row])
+    return values, steps
 
 
 def _volts(file: str, name: str, value: Element, n_samples: int, units: str | None) -> tuple[np.ndarray, float]:
