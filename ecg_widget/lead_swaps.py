@@ -252,5 +252,5 @@ def shipped() -> SwapModel:
     >>> shipped().names[:3]
     ('none', 'RA-LA', 'RA-LL')
     """
-    stored = json.loads(Path(__file__).with_name("lead_swaps.json").read_text(encoding="utf-8"))
+    stored = json.loads((Path(__file__).parent / "weights" / "lead_swaps.json").read_text(encoding="utf-8"))
     return SwapModel(tuple(stored["names"]), np.asarray(stored["weights"]), np.asarray(stored["bias"]))

@@ -26,7 +26,7 @@ def wheel(built):
 def test_wheel_holds_the_package_and_nothing_else(built, wheel):
     names = wheel.namelist()
     assert len(names) == len(set(names))
-    assert {"ecg_widget/static/widget.js", "ecg_widget/py.typed"} <= set(names)
+    assert {"ecg_widget/static/widget.js", "ecg_widget/static/page.js", "ecg_widget/py.typed"} <= set(names)
     assert any(n.startswith("ecg_widget/weights/") and n.endswith(".safetensors") for n in names)
     assert any(n.endswith(".dist-info/licenses/LICENSE") for n in names)
     folders = {PurePosixPath(n).parts[0] for n in names}
@@ -34,7 +34,7 @@ def test_wheel_holds_the_package_and_nothing_else(built, wheel):
     sources = {p.relative_to(built.tree).as_posix() for p in (built.tree / "ecg_widget").rglob("*.py")}
     assert {n for n in names if n.endswith(".py")} == sources
     kinds = {PurePosixPath(n).suffix for n in names if n.startswith("ecg_widget/")}
-    assert kinds <= {".py", ".typed", ".js", ".safetensors"}
+    assert kinds <= {".py", ".typed", ".js", ".json", ".safetensors"}
     assert wheel.getinfo("ecg_widget/static/widget.js").file_size > 10_000
 
 
