@@ -14,7 +14,7 @@ from ecg_widget.leads import LEADS
 from ecg_widget.signal_checks import MAINS, Limits, Measures, measure
 from ecg_widget.validation import validate_ecg
 
-__all__ = ["findings", "quality"]
+__all__ = ["annotate", "findings", "quality", "told"]
 
 
 def quality(ds: xr.Dataset, *, limits: Limits | None = None) -> xr.Dataset:
@@ -85,6 +85,9 @@ def quality(ds: xr.Dataset, *, limits: Limits | None = None) -> xr.Dataset:
     )
 
 
+TOLD = ("flat", "scale", "hum", "lead names", "swap")
+MOST_TOLD = 8
+LONGEST = 200  # characters of one finding
 MOST_RECORDS = 256  # that are looked at without being asked: 3 ms each
 
 
@@ -107,6 +110,33 @@ def annotate(ds: xr.Dataset, *, check: bool | None) -> xr.Dataset:
         del out.attrs["quality"]
         return out
     return ds.assign_attrs(quality=quality(ds).attrs["quality"])
+
+
+def told(ds: xr.Dataset, record: str) -> list[str]:
+    """What the report in ``ds.attrs["quality"]`` says of one record, for who looks at its trace.
+
+    Missing leads, gaps and clipped peaks are left out, which the picture shows itself. A report comes from a file, so
+    whatever is not as expected in it is passed over, and what is long is cut.
+
+    Examples
+    --------
+    >>> report = '[{"record": "a", "check": "hum", "text": "V1: 50 Hz hum of up to 0.1 mV"}]'
+    >>> told(xr.Dataset(attrs={"quality": report}), "a"), told(xr.Dataset(attrs={"quality": "{"}), "a")
+    (['V1: 50 Hz hum of up to 0.1 mV'], [])
+    """
+    report = ds.attrs.get("quality")
+    try:
+        found = json.loads(report) if isinstance(report, str) else []
+    except (ValueError, RecursionError):
+        return []
+    return [
+        str(finding["text"])[:LONGEST]
+        for finding in (found if isinstance(found, list) else [])
+        if isinstance(finding, dict)
+        and finding.get("record") == record
+        and finding.get("check") in TOLD
+        and "text" in finding
+    ][:MOST_TOLD]
 
 
 def findings(measures: Measures, leads: list[str], limits: Limits) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import xarray as xr
 from ecg_widget.beats import r_peaks
 from ecg_widget.explorer import Explorer
 from ecg_widget.pyramid import BLOCK
+from ecg_widget.quality import told
 from ecg_widget.wire import quantise
 
 MAX_SAMPLES = 60_000  # a lead; more are decimated to the screen
@@ -31,9 +32,10 @@ def waveform(explorer: Explorer, record: str, span: Sequence[float] = ()) -> xr.
     -------
     xarray.Dataset
         ``signal (lead, time)`` int16 with ``attrs["scale"]`` in mV for each lead. attrs: ``record``,
-        ``sampling_rate`` of what is given (Hz), ``source``, ``filters``, ``quantisation_error`` (mV); of a long
-        recording also ``span`` (s), ``decimation`` and ``sampling_rate_recorded``: with a decimation of n > 1, of every
-        n samples the least and the greatest are given in the order in which they occurred, so that no peak is lost.
+        ``sampling_rate`` of what is given (Hz), ``source``, ``filters``, ``quantisation_error`` (mV), ``findings`` (see
+        `ecg_widget.quality.told`); of a long recording also ``span`` (s), ``decimation`` and
+        ``sampling_rate_recorded``: with a decimation of n > 1, of every n samples the least and the greatest are given
+        in the order in which they occurred, so that no peak is lost. Coord ``r_peak (beat)`` in s where not decimated.
 
     Examples
     --------
@@ -44,7 +46,7 @@ def waveform(explorer: Explorer, record: str, span: Sequence[float] = ()) -> xr.
     """
     shown = explorer.windows.span(span)
     rate = explorer.windows.rate
-    attrs = {"record": record, "sampling_rate": rate, **_facts(explorer.ds)}
+    attrs = {"record": record, "sampling_rate": rate, **_facts(explorer.ds), "findings": told(explorer.ds, record)}
     if shown is not None:
         n = round((shown[1] - shown[0]) * rate)
         decimation = 1 if n <= MAX_SAMPLES else -(-n // COLUMNS)

@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 
+import ecg_widget as ecg
 from ecg_widget import load_example, open_ecg
 from ecg_widget.evaluation.planted import FAULTS, cross_validate, plant
 from ecg_widget.quality import quality
@@ -91,3 +93,36 @@ def test_few_of_the_real_records_are_reported(shared_data):
     ds = open_ecg(shared_data / "ptbxl", missing="drop", quality=True)
     told = json.loads(ds.attrs["quality"])
     assert len({item["record"] for item in told}) <= 0.02 * ds.sizes["record"]
+
+
+def test_the_page_is_told_of_what_it_does_not_show_itself():
+    from ecg_widget.explorer import Explorer
+    from ecg_widget.quality import annotate, told
+    from ecg_widget.waveforms import waveform
+
+    ds = ecg.simulate(2, seed=0)
+    name = str(ds["record"].values[1])
+    hum = 0.2 * np.sin(2 * np.pi * 50 * ds["time"].values).astype(np.float32)
+    ds["signal"][1] = ds["signal"][1] + hum
+    ds = annotate(ds, check=True)
+    assert waveform(Explorer(ecg.load_network(), ds), name).attrs["findings"] == told(ds, name) != []
+    assert "50 Hz hum" in told(ds, name)[0]
+    assert told(ds, str(ds["record"].values[0])) == []
+
+
+@pytest.mark.parametrize(
+    "report", ["[1, {}]", "{}", "nonsense", 3, '[{"record": "a", "check": "missing", "text": "x"}]', "[" * 5000]
+)
+def test_a_report_of_a_file_may_say_anything(report):
+    from ecg_widget.quality import told
+
+    assert told(xr.Dataset(attrs={"quality": report}), "a") == []
+
+
+def test_a_long_report_is_cut():
+    from ecg_widget.quality import told
+
+    report = json.dumps([{"record": "a", "check": "hum", "text": "x" * 10_000}] * 100)
+    found = told(xr.Dataset(attrs={"quality": report}), "a")
+    assert len(found) == 8
+    assert max(map(len, found)) == 200

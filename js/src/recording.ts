@@ -21,6 +21,8 @@ export interface Recording {
   readonly filters: string;
   readonly source: string;
   readonly note: string;
+  /** What was found wrong with the recording when it was opened. */
+  readonly findings: readonly string[];
   /** s, one a heart beat; empty where none were found or looked for */
   readonly rPeaks: Values;
   /** Median of each lead's samples, or of some of them where they are many, in units. */
@@ -57,6 +59,7 @@ export function readRecording(encoded: EncodedDataset): Recording {
     filters: text(ds.attrs.filters),
     source: text(ds.attrs.source),
     note: text(ds.attrs.units_note),
+    findings: Array.isArray(ds.attrs.findings) ? ds.attrs.findings.map(text) : [],
     rPeaks: find(ds, "r_peak") ? numbers(ds, "r_peak") : new Float64Array(0),
     median: signal.map(median),
   };

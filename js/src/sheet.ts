@@ -123,7 +123,9 @@ export class Sheet {
     controls.updateWindow(layout.window, long ? 0 : this.#navigator.reach(recording), first);
     const flagged = flagsText(flags);
     const decimated = recording.decimation > 1 ? ["extremes of each column only"] : [];
-    this.controls.update(shown, layout, this.display, [this.#filter.text, flagged, ...decimated].filter(Boolean));
+    const found = recording.findings.map((finding) => `found on opening: ${finding}`);
+    const badges = [this.#filter.text, flagged, ...decimated, ...found].filter(Boolean);
+    this.controls.update(shown, layout, this.display, badges);
     this.#describe(shown, layout, long, flagged);
   }
 
