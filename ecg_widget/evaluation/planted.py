@@ -64,7 +64,7 @@ def plant(signal: np.ndarray, rate: float, fault: str, number: int, rng: np.rand
     Examples
     --------
     >>> x, what = plant(np.ones((12, 500)), 500, "scale", 0, np.random.default_rng(0))
-    >>> x[0, 0], what
+    >>> float(x[0, 0]), what
     (1000.0, 'scale: x1000')
     """
     x = signal.astype(np.float64)

@@ -21,7 +21,14 @@ _DIMS = ("record", "lead", "time")
 
 def locate(path: Path) -> Path | None:
     """Find a netCDF 4 file that holds a variable ``signal`` with a record, a lead and a time."""
-    return path if hdf5.is_hdf5(path) and hdf5.names(path, "_NCProperties", "signal", *_DIMS) else None
+    if not hdf5.is_hdf5(path):
+        return None
+    try:  # names may lie anywhere in such a file, behind the samples too
+        with hdf5.opened(path) as stored:
+            found = "_NCProperties" in stored.attrs and {"signal", *_DIMS} <= set(stored)
+    except (ImportError, RecordError):
+        found = hdf5.names(path, "_NCProperties", "signal", *_DIMS)  # so that `read` says what is missing or wrong
+    return path if found else None
 
 
 def read(path: Path, *, leads: Sequence[str] | None = None, units: str | None = None) -> xr.Dataset:
