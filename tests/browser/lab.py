@@ -222,6 +222,13 @@ class Notebook:
     def status(self, view: int = 0) -> str:
         return self.control("status", view).inner_text()
 
+    def wait_until_exact(self) -> None:
+        """Until the page shows the exact result of `w`: a first answer is replaced by itself, which moves pixels."""
+        while self.python("w.result.attrs['draft'] or w.progress != ''"):
+            self.page.wait_for_timeout(50)
+        self.page.wait_for_timeout(200)
+        self.frames(4)
+
     def pixels(self, view: int = 0) -> str:
         """A digest of all pixels of the picture."""
         return self.control("waveform", view).evaluate(

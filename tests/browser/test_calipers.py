@@ -19,6 +19,7 @@ def one_notebook(lab, browser):
         notebook = Notebook(page, lab, lab.write("calipers.ipynb", SHOW))
         assert notebook.run_all() == []
         notebook.wait_for_status("^10 clusters")
+        notebook.wait_until_exact()
         notebook.control("size").select_option("actual")
         yield notebook
         notebook.shut_down()

@@ -25,6 +25,7 @@ def notebook(lab, browser):
         opened = Notebook(page, lab, lab.write("panels.ipynb", SETUP))
         assert opened.run_all() == []
         opened.wait_for_status("^6 clusters")
+        opened.wait_until_exact()
         yield opened
         assert opened.errors == []
         opened.shut_down()

@@ -46,6 +46,7 @@ def one_notebook(lab, browser):
         notebook = Notebook(page, lab, lab.write("paper.ipynb", SHOW))
         assert notebook.run_all() == []
         notebook.wait_for_status("^10 clusters")
+        notebook.wait_until_exact()
         yield notebook
         notebook.shut_down()
 
