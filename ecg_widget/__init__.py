@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-from ecg_widget import datasets as datasets  # noqa: PLC0414  (a public module)
+from ecg_widget import datasets as datasets
 from ecg_widget.activations import activations, list_layers, receptive_field
 from ecg_widget.artifacts import load_clusters, save_clusters
 from ecg_widget.clusters import TimeClusters, embed
