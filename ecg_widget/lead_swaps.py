@@ -112,7 +112,9 @@ def average_beat(signal: np.ndarray, rate: float) -> np.ndarray | None:
 
     x = signal
     if rate != _RATE:
-        n = max(2, round(signal.shape[1] * _RATE / rate))
+        n = round(signal.shape[1] * _RATE / rate)
+        if n < 2 * _RATE:  # so few samples may be fewer than the mean below takes together
+            return None
         at = np.arange(n) * (rate / _RATE)
         width = max(1, int(rate / _RATE))
         smooth = np.apply_along_axis(np.convolve, 1, signal, np.full(width, 1 / width), mode="same")

@@ -226,3 +226,16 @@ def test_sample_types(dicom, bits, kind, dtype):
     ds = open_ecg(dicom(change))
     expected = samples.reshape(100, 12).T.astype(float) * 0.00125
     np.testing.assert_allclose(ds.signal[0], expected, rtol=1e-6)
+
+
+def test_a_stated_length_of_gigabytes_takes_no_memory(tmp_path):
+    from ecg_widget.formats.dicom import _Bounded
+
+    path = tmp_path / "short"
+    path.write_bytes(b"0123456789")
+    with _Bounded(path) as stream:
+        assert stream.read(4) == b"0123"
+        assert stream.read(1 << 62) == b"456789"  # would be a MemoryError
+        assert stream.read() == b""
+        stream.seek(8)
+        assert stream.read(-1) == b"89"

@@ -162,3 +162,17 @@ def test_ludb(shared_data):
     for at, symbol in zip(marks.sample, marks.symbol, strict=True):
         if symbol in "pNt":
             assert wave[at] == {"p": 1, "N": 2, "t": 3}[symbol]
+
+
+def test_a_note_that_would_keep_the_library_for_ever_is_refused():
+    """`rdann` looks for the end of definitions in notes and never stops where there is none."""
+    from ecg_widget.formats.ludb import _vet
+
+    def note(text):
+        return bytes([len(text), 63 << 2]) + text + b"\0" * (len(text) % 2)
+
+    _vet(note(b"## time resolution: 500") + bytes([0, 0]))
+    with pytest.raises(ValueError, match="expected no definitions in notes"):
+        _vet(note(b"## annotation type definitions") + bytes([0, 0]))
+    with pytest.raises(ValueError, match="ends within one"):
+        _vet(bytes([9, 63 << 2]))

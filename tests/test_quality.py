@@ -126,3 +126,10 @@ def test_a_long_report_is_cut():
     found = told(xr.Dataset(attrs={"quality": report}), "a")
     assert len(found) == 8
     assert max(map(len, found)) == 200
+
+
+@pytest.mark.parametrize("rate", [7.0, 250.0, 100_000.0])
+def test_a_few_samples_at_any_rate_are_too_few_beats(rate):
+    from ecg_widget.lead_swaps import average_beat
+
+    assert average_beat(np.ones((8, 5)), rate) is None

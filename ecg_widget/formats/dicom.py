@@ -7,6 +7,7 @@ C.10.9). Patient, institution, operators, identifiers and dates stay in the file
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,8 @@ def read(
     if path.stat().st_size > LARGEST_FILE:
         raise RecordError(f"{file}: size: expected at most {LARGEST_FILE} bytes, got {path.stat().st_size}")
     try:
-        dicom = pydicom.dcmread(path)
+        with _Bounded(path) as stream:
+            dicom = pydicom.dcmread(stream)
         attrs = {"format": NAME, "kind": _kind(file, dicom), "reader": f"pydicom {pydicom.__version__}"}
         groups = list(dicom.get("WaveformSequence", []))
         chosen = _choose(file, groups, group)
@@ -91,6 +93,18 @@ def read(
         raise
     except Exception as error:  # a hostile file may raise anything inside the parser
         raise RecordError(f"{file}: expected a complete DICOM ECG, got {type(error).__name__}: {error}") from error
+
+
+class _Bounded(io.BufferedReader):
+    """A file that is never asked for more than it holds: for a stated length of 4 GB Python takes 4 GB beforehand."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = path.stat().st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, self._size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 def _kind(file: str, dicom: Any) -> str:

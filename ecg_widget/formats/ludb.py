@@ -23,6 +23,8 @@ _RECORDS, _TABLE = "RECORDS", "ludb.csv"
 _HEAD = b"ID,Sex,Age,Rhythms,"
 _RECORD = re.compile(r"data/(\d{1,4})")
 _PEAKS = {"p": WAVES.index("P"), "N": WAVES.index("QRS"), "t": WAVES.index("T")}
+_SKIP, _NOTE = 59, 63  # codes: a long interval in the next four bytes; a text of so many bytes
+_RATE_NOTE = re.compile(rb"## time resolution: \d{1,6}(?:\.\d{1,6})?")
 _LARGEST = 1 << 20  # bytes of a list or annotation file; LUDB's largest has 300
 
 
@@ -121,6 +123,7 @@ def _marks(path: Path, rate: float, n_samples: int) -> tuple[list[int], list[str
     if path.stat().st_size > _LARGEST:
         raise RecordError(f"{path.name}: expected at most {_LARGEST} bytes of annotations, got {path.stat().st_size}")
     try:
+        _vet(path.read_bytes())
         found = library.rdann(str(path.with_suffix("").resolve()), path.suffix[1:])
     except Exception as error:  # a hostile file may raise anything inside the library
         raise RecordError(f"{path.name}: expected WFDB annotations, got {type(error).__name__}: {error}") from error
@@ -132,6 +135,28 @@ def _marks(path: Path, rate: float, n_samples: int) -> tuple[list[int], list[str
     if strange := sorted(set(symbols) - {"(", ")", *_PEAKS}):
         raise RecordError(f"{path.name}: expected the marks ( p N t ), got {strange[:5]}")
     return samples.tolist(), symbols
+
+
+def _vet(data: bytes) -> None:
+    """Refuse what LUDB's files do not hold, before the library sees it: some notes keep it in a loop without end.
+
+    The format is that of annot(5) in the WFDB Applications Guide: words of 16 bits, six of them a code.
+    """
+    if len(data) % 2:
+        raise ValueError(f"expected words of 16 bits, got {len(data)} bytes")
+    at = n_notes = 0
+    while at < len(data):
+        code, low = data[at + 1] >> 2, data[at]
+        at += 2
+        if code == _SKIP:
+            at += 4
+        elif code == _NOTE:
+            text, n_notes = data[at : at + low], n_notes + 1
+            at += low + low % 2
+            if text.startswith(b"##") and not (n_notes == 1 and _RATE_NOTE.fullmatch(text)):
+                raise ValueError(f"expected no definitions in notes but one of the rate, got {text[:40]!r}")
+    if at > len(data):
+        raise ValueError("expected whole annotations, got a file that ends within one")
 
 
 def waves(samples: Sequence[int], symbols: Sequence[str], n_samples: int) -> tuple[np.ndarray, np.ndarray]:
