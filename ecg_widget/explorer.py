@@ -50,7 +50,7 @@ class Explorer:
     random_state
         Seed of every fit: the same choice gives the same clusters, whatever was looked at before.
     batch_size
-        Records in one forward pass.
+        Records in one forward pass; if None, 64 on a GPU and 16 on the CPU, where a move waits for the pass that runs.
     cache_bytes
         Bytes of activations, embeddings, fits and results that are kept. Of a set of records whose activations do not
         fit, clusters are found in evenly drawn ones; the others are run when they are looked at.
@@ -86,7 +86,7 @@ class Explorer:
         layers: str | Sequence[str] | None = None,
         device: torch.device | str | None = None,
         random_state: int = 0,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         cache_bytes: int = CACHE_BYTES,
         store: Store = "float32",
     ) -> None:
@@ -112,7 +112,7 @@ class Explorer:
             listed,
             self._cache,
             device=self.device,
-            batch_size=batch_size,
+            batch_size=batch_size or (16 if self.device.type == "cpu" else 64),
             store=store,
             tell=self._tell,
         )

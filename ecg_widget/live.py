@@ -10,6 +10,7 @@ from torch import nn
 
 from ecg_widget.activations import Activations
 from ecg_widget.captured import Store
+from ecg_widget.clusters.kmeans import somebody_waits
 from ecg_widget.explorer import CACHE_BYTES, Explorer
 from ecg_widget.fits import ANCHOR
 from ecg_widget.lifetime import close_on_rerun, pause_earlier
@@ -91,16 +92,17 @@ def explore(
             f"{len(records)}; call explore(net, ds) or explore(ecg=ds, activations=...)"
         )
     pause_earlier()
-    explorer = Explorer(
-        source[0],
-        records[0],
-        layers=layers,
-        device=device,
-        random_state=random_state,
-        cache_bytes=cache_bytes,
-        store=store,
-    )
-    given = {"threshold": threshold, "record": record, "target": target}
-    widget = ECGWidget(explorer, n_clusters=n_clusters, **{k: v for k, v in given.items() if v is not None})
+    with somebody_waits():
+        explorer = Explorer(
+            source[0],
+            records[0],
+            layers=layers,
+            device=device,
+            random_state=random_state,
+            cache_bytes=cache_bytes,
+            store=store,
+        )
+        given = {"threshold": threshold, "record": record, "target": target}
+        widget = ECGWidget(explorer, n_clusters=n_clusters, **{k: v for k, v in given.items() if v is not None})
     close_on_rerun(widget)
     return widget

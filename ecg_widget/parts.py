@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from scipy import linalg
+from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from ecg_widget.activations import Activations
 from ecg_widget.caches import nbytes
+
+_DENSE = 32  # rows of a matrix whose eigenvalues a dense solver finds at once
 
 
 @dataclass(frozen=True)
@@ -94,11 +98,25 @@ def principal_components(x: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, 
     count = min(2, *rows.shape)
     wide = len(rows) < rows.shape[1]
     cross = (rows @ rows.T if wide else rows.T @ rows).astype(np.float64)  # either has the spectrum
-    values, vectors = linalg.eigh(cross, subset_by_index=(len(cross) - count, len(cross) - 1))
-    values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
+    values, vectors = _largest(cross, count)
     explained = values / (float(np.trace(cross)) or 1.0)
     known = explained > np.finfo(np.float32).eps  # below, a direction is rounding
     axes = rows.T @ (vectors / np.sqrt(np.where(known, values, 1))) if wide else vectors
     axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(count)])  # a sign of its own would be a draw
     out[np.flatnonzero(valid)[:, None], np.arange(count)] = np.where(known, rows @ axes, 0)
     return out, [float(e) for e in explained] + [0.0] * (2 - count)
+
+
+def _largest(cross: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The largest eigenvalues of a symmetric matrix, at least 0, and their vectors, the largest first.
+
+    By Lanczos' method where the matrix is large: a dense solver's threads wait for those of torch, up to 0.1 s.
+    """
+    if len(cross) > _DENSE and cross.any():
+        begin = np.random.default_rng(0).standard_normal(len(cross))  # the same every time; ones lie in the null space
+        with suppress(ArpackNoConvergence):
+            values, vectors = eigsh(cross, k=count, v0=begin)
+            order = np.argsort(values)[::-1]
+            return values[order].clip(min=0), vectors[:, order]
+    values, vectors = linalg.eigh(cross, subset_by_index=(len(cross) - count, len(cross) - 1))
+    return values[::-1].clip(min=0), vectors[:, ::-1]

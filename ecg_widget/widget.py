@@ -20,6 +20,7 @@ import xarray as xr
 from ecg_widget.ahead import TOLD_S
 from ecg_widget.calipers import check_calipers, check_display
 from ecg_widget.choices import choices
+from ecg_widget.clusters.kmeans import somebody_waits
 from ecg_widget.explorer import Explorer
 from ecg_widget.export import page_size, to_html
 from ecg_widget.fits import ANCHOR, N_CLUSTERS
@@ -140,9 +141,10 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         self.choices = choices(explorer)
         explorer.on_progress = self._show_progress
         self.observe(self._update, ["layers", "n_clusters", "record", "span"])
-        if "threshold" not in traits:
-            self._first_threshold()
-        self._update()
+        with somebody_waits():
+            if "threshold" not in traits:
+                self._first_threshold()
+            self._update()
 
     def _first_threshold(self) -> None:
         """Grey a share of what is shown first, by its first draft: the same number with a page and without one."""
@@ -242,7 +244,7 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         """Bring `waveform` and `result` to the user's choice, in one message; on an error what still holds stays."""
         new_record = change is None or change.name == "record"
         self.explorer.ahead.interrupt()
-        with self._moving, self.hold_sync():
+        with somebody_waits(), self._moving, self.hold_sync():
             try:
                 if self.explorer.offer(self.layers):
                     self.choices = choices(self.explorer)
@@ -333,7 +335,7 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     def _finish(self) -> None:
         """Put the exact result in the place of a draft."""
         self.explorer.ahead.interrupt()
-        with self._moving:
+        with somebody_waits(), self._moving:
             if self._shown is not None and self._shown.attrs["draft"]:
                 try:
                     self.result = self._computed(draft=False)

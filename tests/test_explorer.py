@@ -1,6 +1,8 @@
 """The state behind the sliders: deterministic, cached, one computation at a time, errors that say what to do."""
 
+import contextlib
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ import xarray as xr
 import ecg_widget as ecg
 from ecg_widget import captured, fits
 from ecg_widget.clusters import TimeClusters
+from ecg_widget.clusters.interruption import Interrupted, interruptible, somebody_waits, stop_if_interrupted
 from ecg_widget.networks import ECGNetwork, InputSpec, PooledResNet1d
+from ecg_widget.parts import principal_components
 
 
 @pytest.fixture(scope="module")
@@ -256,3 +260,57 @@ def test_two_explorers_of_one_network_do_not_meet(net):
         t.join()
     assert errors == []
     assert not any(wrong)
+
+
+@pytest.mark.parametrize(("shape", "rank"), [((288, 448), 288), ((100, 448), 1), ((300, 16), 16), ((64, 80), 0)])
+def test_components_of_many_cells_are_those_of_a_dense_solver_and_the_same_each_time(shape, rank):
+    rng = np.random.default_rng(rank)
+    x = rng.standard_normal((shape[0], rank)) @ rng.standard_normal((rank, shape[1]))
+    found, explained = principal_components(x.astype(np.float32), np.ones(len(x), bool))
+    again, _ = principal_components(x.astype(np.float32), np.ones(len(x), bool))
+    left, size, _ = np.linalg.svd(x - x.mean(0))
+    expected = left[:, :2] * size[:2] * (size[:2] > 1e-6 * max(size[0], 1))
+    signs = np.sign((found * expected).sum(0))
+    np.testing.assert_allclose(found * signs, expected, atol=1e-4 * max(size[0], 1))
+    np.testing.assert_allclose(explained, size[:2] ** 2 / max((size**2).sum(), 1e-30), atol=1e-6)
+    assert np.array_equal(found, again)
+
+
+def test_work_that_nobody_waits_for_rests_while_somebody_waits_and_then_goes_on():
+    steps, stop, begun = [], threading.Event(), threading.Event()
+
+    def work() -> None:
+        with contextlib.suppress(Interrupted), interruptible(stop):
+            while True:
+                stop_if_interrupted()
+                steps.append(1)
+                begun.set()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    assert begun.wait(5)
+    with somebody_waits():
+        stop_if_interrupted()  # of this thread somebody waits: it goes on
+        wait_until(lambda: still(steps))
+        with somebody_waits():
+            pass
+        assert still(steps)
+    before = len(steps)
+    wait_until(lambda: len(steps) > before)
+    with somebody_waits():
+        stop.set()
+        thread.join(1)  # it need not be served to be ended
+        assert not thread.is_alive()
+
+
+def still(steps: list[int]) -> bool:
+    before = len(steps)
+    time.sleep(0.02)
+    return len(steps) == before
+
+
+def wait_until(holds) -> None:
+    until = time.monotonic() + 5
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.002)

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import torch
 
 from ecg_widget.clusters import device
-from ecg_widget.clusters.interruption import Interrupted, interruptible, nobody_waits, stop_if_interrupted
+from ecg_widget.clusters.interruption import (
+    Interrupted,
+    interruptible,
+    nobody_waits,
+    somebody_waits,
+    stop_if_interrupted,
+)
 from ecg_widget.clusters.moments import inertia, means, refilled, variance
 from ecg_widget.clusters.products import LEAST_TILES, products, sums, tile_rows, tiled, total
 from ecg_widget.clusters.sketch import Rows
@@ -20,6 +26,7 @@ __all__ = [
     "kmeans",
     "kmeans_many",
     "nobody_waits",
+    "somebody_waits",
     "stop_if_interrupted",
 ]
 
