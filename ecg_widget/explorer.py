@@ -15,10 +15,11 @@ from ecg_widget.activations import Activations
 from ecg_widget.ahead import Ahead
 from ecg_widget.beats import cell_waves
 from ecg_widget.caches import Cache
-from ecg_widget.captured import FEW_PIECES, LONG_PIECES, Captured, Store, count
+from ecg_widget.captured import FEW_PIECES, LONG_PIECES, Captured, Store
 from ecg_widget.clusters import embed
 from ecg_widget.clusters.kmeans import nobody_waits, stop_if_interrupted
-from ecg_widget.fits import ANCHOR, N_CLUSTERS, Fit, Fits
+from ecg_widget.fits import ANCHOR, N_CLUSTERS, Fit
+from ecg_widget.fitted import Fitted
 from ecg_widget.layers import choose_layers, in_network_order, list_layers
 from ecg_widget.networks import as_network
 from ecg_widget.pyramid import Pyramid
@@ -116,6 +117,14 @@ class Explorer:
             store=store,
             tell=self._tell,
         )
+        self._fitted = Fitted(
+            self._captured,
+            self._cache,
+            self.default_layers,
+            device=self.device,
+            random_state=random_state,
+            tell=self._tell,
+        )
         self.choices = [[name] for name in listed]
         self.offer(self.default_layers)
 
@@ -166,7 +175,7 @@ class Explorer:
         """
         names = self.check_layers(layers)
         with self._lock:
-            return self._captured.embedding(self._captured.sample, names)
+            return self._fitted.embedding(names)
 
     def fit(self, layers: Sequence[str], n_clusters: int, *, draft: bool = False) -> Fit:
         """Clusters for one choice; deterministic, whatever was looked at before, see `ecg_widget.fits`.
@@ -183,23 +192,9 @@ class Explorer:
         if not isinstance(n_clusters, (int, np.integer)) or not low <= n_clusters <= high:
             raise ValueError(f"n_clusters: expected a whole number from {low} to {high}, got {n_clusters!r}")
         with self._lock:
-            if draft and self._drafts(names, n_clusters):
-                return self._fits_of(names).draft(int(n_clusters))
-            cells = int(self.embedding(names)["valid"].sum())
-            if cells < low:
-                raise ValueError(
-                    f"signal: expected cells to cluster, got {cells} valid cells: nearly all of the recording is a "
-                    "gap or exactly zero in all leads; look at ds['signal']"
-                )
-            if n_clusters > cells:
-                raise ValueError(
-                    f"n_clusters: expected at most the {cells} valid cells of these records in {' + '.join(names)}, "
-                    f"got {n_clusters}; use fewer clusters, a finer layer or longer recordings"
-                )
-            fits = self._fits_of(names)
-            if n_clusters not in fits:
-                self._tell(f"finding {n_clusters} clusters in {count(cells, 'cell')}")
-            return fits.exact(self.embedding(names), int(n_clusters))
+            if draft and self._fitted.drafts(names, n_clusters):
+                return self._fitted.draft(names, n_clusters)
+            return self._fitted.exact(names, n_clusters)
 
     def segmentation(self, layers: Sequence[str] | None = None, n_clusters: int = ANCHOR) -> xr.Dataset:
         """Segments of all records, as `TimeClusters.predict` gives, with each cluster's colour ``slot (cluster)``.
@@ -256,7 +251,7 @@ class Explorer:
         t0, t1 = self.windows.span(span) or (0.0, 0.0)
         with self._lock:
             stop_if_interrupted()
-            draft = draft and self._drafts(names, n_clusters)
+            draft = draft and self._fitted.drafts(names, n_clusters)
             key = ("draft" if draft else "result", row, names, int(n_clusters), t0, t1)
             return self._cache.get(key, lambda: self._result(row, names, n_clusters, (t0, t1), draft=draft))
 
@@ -286,8 +281,7 @@ class Explorer:
         """
         names = self.check_layers(layers)
         with self._lock:
-            few = self._drafts(tuple(names), N_CLUSTERS[1]) or N_CLUSTERS[1] in self._fits_of(tuple(names))
-            high = N_CLUSTERS[1] if few else min(N_CLUSTERS[1], int(self.embedding(names)["valid"].sum()))
+            high = self._fitted.most(names)
         order = sorted(range(N_CLUSTERS[0], high + 1), key=lambda k: (abs(k - n_clusters), k))
         place = self.choices.index(names) if names in self.choices else 0
         beside = self.choices[place + 1 : place + 2] + self.choices[max(place - 1, 0) : place]
@@ -331,28 +325,6 @@ class Explorer:
         """Say what the user waits for; nobody waits for the background."""
         if not nobody_waits():
             self.on_progress(text)
-
-    def _fits_of(self, names: tuple[str, ...]) -> Fits:
-        def make() -> Fits:
-            default, reference = tuple(self.default_layers), None
-            x = self._few_embedded(names)
-            if names != default:
-                reference = self._fits_of(default).first.segmentation(self._few_embedded(default))
-            return Fits(x, reference, random_state=self.random_state, device=self.device)
-
-        return self._cache.get(("fits", names), make)
-
-    def _few_embedded(self, names: tuple[str, ...]) -> xr.DataArray:
-        """Some records, of all where these few have hardly a valid cell."""
-        x = self._captured.embedding(self._captured.few, names)
-        return x if int(x["valid"].sum()) >= N_CLUSTERS[1] else self.embedding(names)
-
-    def _drafts(self, names: tuple[str, ...], k: int) -> bool:
-        """Whether a draft can be given, and the exact answer is not there yet."""
-        if ("fits", names) not in self._cache and int(self._few_embedded(names)["valid"].sum()) < N_CLUSTERS[0]:
-            return False
-        fits = self._fits_of(names)
-        return k not in fits and k <= fits.most
 
     def _result(
         self, row: int, names: tuple[str, ...], k: int, span: tuple[float, float], *, draft: bool = False
