@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.stats import entropy
+from scipy import stats
 from sklearn.metrics import mutual_info_score
 from sklearn.metrics.cluster import expected_mutual_information
 
@@ -61,8 +61,9 @@ def alignment(
         purity of one single cluster; ``ami_95`` (source, bound), ``ratio`` of the network's AMI to the signal's and
         ``ratio_95`` (bound), from one and the same draws of records; ``shifted_mean``, ``shifted_sd`` and ``z``
         (source) against the shifts; ``probability`` (source, cluster, landmark) of a landmark given the cluster,
-        ``lift``, the same over the landmark's share, NaN for an empty cluster; ``iou`` (source, landmark) of the
-        cluster that overlaps best; ``boundary_f1``, ``boundary_precision``, ``boundary_recall`` and
+        ``lift``, the same over the landmark's share, NaN for an empty cluster, with ``p_value`` against the shifts, on
+        both sides, and ``q_value``, adjusted for all clusters and landmarks of a source; ``iou`` (source, landmark) of
+        the cluster that overlaps best; ``boundary_f1``, ``boundary_precision``, ``boundary_recall`` and
         ``boundary_f1_shifted`` (source, tolerance in s), one boundary matching one. attrs: ``n_cells``, ``n_records``.
 
     Raises
@@ -171,7 +172,7 @@ def scores(table: np.ndarray, expected: float | None = None) -> dict[str, float]
     table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
     n = int(table.sum())
     mutual = max(float(mutual_info_score(None, None, contingency=table)), 0.0)
-    h_cluster, h_truth = float(entropy(table.sum(axis=1))), float(entropy(table.sum(axis=0)))
+    h_cluster, h_truth = float(stats.entropy(table.sum(axis=1))), float(stats.entropy(table.sum(axis=0)))
     chance = float(expected_mutual_information(table, n)) if expected is None else expected
     mean = (h_cluster + h_truth) / 2
     filled = table > 0
@@ -213,7 +214,8 @@ def _measure(
     chance = out.pop("expected")  # hardly moves between draws and shifts, whose margins are about the same
     out["draws"] = np.array([scores(np.tensordot(w, each, 1), chance)["ami"] for w in draws])
     shifted = [shift(track, offset) for offset in offsets]
-    null = np.array([scores(counts(s, truth, shape).sum(axis=0), chance)["ami"] for s in shifted])
+    tables = [counts(s, truth, shape).sum(axis=0) for s in shifted]
+    null = np.array([scores(t, chance)["ami"] for t in tables])
     out["shifted_mean"], out["shifted_sd"] = null.mean(), null.std(ddof=1)
     out["z"] = (out["ami"] - out["shifted_mean"]) / out["shifted_sd"]
     total = table.sum(axis=1, keepdims=True)
@@ -221,6 +223,7 @@ def _measure(
         out["probability"] = table / total
         out["lift"] = out["probability"] / (table.sum(axis=0) / table.sum())
         out["iou"] = np.nanmax(table / (total + table.sum(axis=0) - table), axis=0)
+    out["p_value"], out["q_value"] = _tested(table, np.array(tables).reshape(-1, *shape))
     precision, recall = _boundaries(track, truth, centre)
     out["boundary_precision"], out["boundary_recall"] = precision, recall
     out["boundary_f1"] = f1(precision, recall)
@@ -228,6 +231,16 @@ def _measure(
     out["boundary_f1_shifted"] = np.mean(chances, axis=0)
     out["table"] = table
     return out
+
+
+def _tested(table: np.ndarray, shifted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How often shifts put as many cells of a cluster on a landmark, or as few; NaN for what never occurs."""
+    above, below = (1 + (shifted >= table).sum(axis=0)), (1 + (shifted <= table).sum(axis=0))
+    p = np.minimum(1, 2 * np.minimum(above, below) / (1 + len(shifted)))
+    p = np.where(table.sum(axis=1, keepdims=True) * table.sum(axis=0) > 0, p, np.nan)
+    q = np.full_like(p, np.nan)
+    q[np.isfinite(p)] = stats.false_discovery_control(p[np.isfinite(p)])
+    return p, q
 
 
 def _boundaries(track: np.ndarray, truth: np.ndarray, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -239,7 +252,7 @@ def _boundaries(track: np.ndarray, truth: np.ndarray, centre: np.ndarray) -> tup
 def _dataset(found: dict[str, dict[str, Any]], truth: xr.DataArray, n_clusters: int) -> xr.Dataset:
     dims = {
         "probability": ("source", "cluster", "landmark"),
-        "lift": ("source", "cluster", "landmark"),
+        **dict.fromkeys(("lift", "p_value", "q_value"), ("source", "cluster", "landmark")),
         "iou": ("source", "landmark"),
         **{f"boundary_{n}": ("source", "tolerance") for n in ("precision", "recall", "f1", "f1_shifted")},
     }

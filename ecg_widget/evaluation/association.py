@@ -64,7 +64,9 @@ def association(
     -------
     xarray.Dataset
         ``correlation``, ``p_value``, ``q_value (source, cluster, target)``, NaN where a target is the same for all
-        records; coord ``source``: ``"predicted"``, ``"true"``. attrs: ``method``, ``n_records``.
+        records; ``lift (source, cluster, target)``, mean share of a cluster in the records of a class over that in all
+        records, NaN for values and for classes without a record; coord ``source``: ``"predicted"``, ``"true"``. attrs:
+        ``method``, ``n_records``.
 
     Raises
     ------
@@ -85,7 +87,8 @@ def association(
     if not sources:
         raise ValueError("expected predictions or labels, got neither; pass prediction= or label=")
     records = segmentation["record"].values
-    ratio = centred_log_ratio(segmentation["proportion"]).transpose("record", "cluster").values
+    share = segmentation["proportion"].transpose("record", "cluster")
+    ratio = centred_log_ratio(share).values
     if len(records) < 3:
         raise ValueError(f"record: expected three or more, got {len(records)}: two points are always on a line")
     targets = next(iter(sources.values()))["target"].values.tolist()
@@ -98,11 +101,12 @@ def association(
         ):
             raise ValueError(f"{name}: expected the {len(records)} records of the segmentation, got others")
         ordered = values.sel(record=records) if "record" in values.coords else values
-        tables.append(_correlations(ratio, ordered.transpose("record", "target").values.astype(np.float64)))
+        y = ordered.transpose("record", "target").values.astype(np.float64)
+        tables.append((*_correlations(ratio, y), _lift(share.values.astype(np.float64), y)))
     dims = ("source", "cluster", "target")
     parts = [np.stack(part) for part in zip(*tables, strict=True)]
     return xr.Dataset(
-        {n: (dims, part) for n, part in zip(("correlation", "p_value", "q_value"), parts, strict=True)},
+        {n: (dims, part) for n, part in zip(("correlation", "p_value", "q_value", "lift"), parts, strict=True)},
         {"source": list(sources), "target": targets},
         {"method": "Spearman, centred log-ratio of shares; q: Benjamini-Hochberg", "n_records": len(records)},
     )
@@ -128,3 +132,15 @@ def _correlations(ratio: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np
     if (tested := np.isfinite(p)).any():
         q[tested] = stats.false_discovery_control(p[tested])
     return correlation, p, q
+
+
+def _lift(share: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """``(cluster, target)``."""
+    out = np.full((share.shape[1], values.shape[1]), np.nan)
+    there = np.isfinite(share).all(axis=1)
+    for target, column in enumerate(values.T):
+        known = there & np.isfinite(column)
+        if set(np.unique(column[known])) <= {0.0, 1.0} and (column[known] == 1).any():
+            with np.errstate(invalid="ignore", divide="ignore"):
+                out[:, target] = share[known & (column == 1)].mean(axis=0) / share[known].mean(axis=0)
+    return out

@@ -1,9 +1,19 @@
-"""Static figures with Matplotlib: segments on ECG paper, and one function for each measure of `ecg_widget.evaluation`.
+"""Figures: static ones with Matplotlib, interactive ones with Bokeh, and the tidy tables behind them.
 
-Each of these takes what the measure returned and ``ax=``, and gives the `matplotlib.axes.Axes` that it drew on.
+``plot_...`` takes what a measure of `ecg_widget.evaluation` returned and ``ax=``, and gives the `matplotlib.axes.Axes`
+that it drew on. The others give Bokeh layouts, see `ecg_widget.figures.interactive`. ``..._table`` gives a
+`pandas.DataFrame`, one row an observation.
 """
 
 from ecg_widget.figures.heat_maps import plot_alignment, plot_association
+from ecg_widget.figures.interactive import (
+    alignment_map,
+    association_map,
+    cluster_choice,
+    embedding_map,
+    entropy_by_class,
+    risk_coverage,
+)
 from ecg_widget.figures.measures import (
     plot_audit,
     plot_faithfulness,
@@ -13,8 +23,26 @@ from ecg_widget.figures.measures import (
     plot_uncertainty,
 )
 from ecg_widget.figures.segments import plot_segments, save_segments
+from ecg_widget.figures.tables import (
+    alignment_table,
+    association_table,
+    cell_table,
+    choice_table,
+    entropy_table,
+    risk_table,
+)
 
 __all__ = [
+    "alignment_map",
+    "alignment_table",
+    "association_map",
+    "association_table",
+    "cell_table",
+    "choice_table",
+    "cluster_choice",
+    "embedding_map",
+    "entropy_by_class",
+    "entropy_table",
     "plot_alignment",
     "plot_association",
     "plot_audit",
@@ -24,5 +52,7 @@ __all__ = [
     "plot_segments",
     "plot_stability",
     "plot_uncertainty",
+    "risk_coverage",
+    "risk_table",
     "save_segments",
 ]
