@@ -39,9 +39,9 @@ Row = dict[str, Any]
 
 
 @contextlib.contextmanager
-def served() -> Iterator[str]:
-    """Address of the page."""
-    server = subprocess.Popen(["node", "test/page/serve.mjs", "0"], cwd=JS, stdout=subprocess.PIPE, text=True)
+def served(js: Path = JS) -> Iterator[str]:
+    """Address of the page of a checkout."""
+    server = subprocess.Popen(["node", "test/page/serve.mjs", "0"], cwd=js, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         yield server.stdout.readline().strip()

@@ -1,11 +1,11 @@
 // One point a cell: the record's embedding on its two main axes.
 import { element, setText } from "../element.ts";
-import { pixelOf } from "../ink.ts";
 import type { Theme } from "../paper.ts";
 import { lookOf, MASKED, UNCERTAIN } from "../segments.ts";
+import { Dots } from "./dots.ts";
 import { inside } from "./intervals.ts";
-import { drawAxes, drawLetters, drawPath, drawRing, FEW, HEIGHT, MARGIN } from "./mapdraw.ts";
-import type { Panel, View } from "./panel.ts";
+import { drawAxes, drawLetters, drawPath, drawRing, FEW, HEIGHT, MARGIN, middlesOf } from "./mapdraw.ts";
+import { Memo, type Panel, type View } from "./panel.ts";
 
 /** CSS px */
 const REACH = 14;
@@ -30,7 +30,8 @@ export class MapPanel implements Panel {
   #looks = new Int16Array(0);
   /** Everything but the ring around the pointed cell, and what it was drawn from. */
   readonly #still = document.createElement("canvas");
-  readonly #dots = document.createElement("canvas");
+  readonly #dots = new Dots();
+  readonly #placed = new Memo();
   #drawn: readonly unknown[] = [];
   #ring = -1;
   #accent = "";
@@ -150,13 +151,14 @@ export class MapPanel implements Panel {
     drawPath(this.#points, c, theme);
     this.#drawPoints(c, overlay, theme);
     this.#drawSelected(c, overlay, theme);
-    drawLetters(this.#points, c, overlay, theme, font);
+    const many = overlay.segmentation.centre.length > FEW;
+    drawLetters(many ? this.#dots.middles : middlesOf(this.#points, overlay), c, overlay, theme, font);
   }
 
   dispose(): void {
     this.#canvas.width = 0;
     this.#still.width = 0;
-    this.#dots.width = 0;
+    this.#dots.dispose();
   }
 
   /** Equal units on both axes: distances on the map are distances in the embedding's plane. */
@@ -190,6 +192,10 @@ export class MapPanel implements Panel {
   #drawPoints(c: CanvasRenderingContext2D, overlay: View, theme: Theme): void {
     const { segmentation, colours, threshold } = overlay;
     const n = segmentation.centre.length;
+    if (n > FEW) {
+      this.#drawMany(c, overlay, theme);
+      return;
+    }
     if (this.#looks.length < n) {
       this.#looks = new Int16Array(n);
     }
@@ -197,10 +203,6 @@ export class MapPanel implements Panel {
     for (let i = 0; i < n; i++) {
       this.#looks[i] = lookOf(segmentation, i, threshold);
       present |= 1 << (this.#looks[i]! - MASKED);
-    }
-    if (n > FEW) {
-      this.#drawMany(c, overlay, theme);
-      return;
     }
     for (let look = UNCERTAIN; look < colours.length; look++) {
       if (!(present & (1 << (look - MASKED)))) {
@@ -228,41 +230,15 @@ export class MapPanel implements Panel {
     c.globalAlpha = 1;
   }
 
-  /** All of them, however many: a square each, written into the picture, the selected ones last and larger. */
+  /** All of them, however many. */
   #drawMany(c: CanvasRenderingContext2D, overlay: View, theme: Theme): void {
-    const { segmentation, colours, cluster, selected } = overlay;
-    const ratio = devicePixelRatio;
+    const { width, height } = this.#canvas;
     const dots = this.#dots;
-    const image = new ImageData(this.#canvas.width, this.#canvas.height);
-    const out = new Uint32Array(image.data.buffer);
-    const [w, h] = [image.width, image.height];
-    const opaque = (colour: string) => (pixelOf(colour) | 0xff000000) >>> 0;
-    const pixels = colours.map(opaque);
-    const [uncertain, faint] = [opaque(theme.muted), opaque(theme.faint)];
-    const n = segmentation.centre.length;
-    for (const pass of selected ? [0, 1] : [0]) {
-      const side = Math.max(1, Math.round((pass ? 2.5 : 1.5) * ratio));
-      for (let i = 0; i < n; i++) {
-        const px = this.#points[2 * i]!;
-        const look = this.#looks[i]!;
-        if (look === MASKED || Number.isNaN(px) || (pass === 1 && !selected![i])) {
-          continue;
-        }
-        const pale = (cluster >= 0 && cluster !== segmentation.cluster[i]) || (selected && pass === 0);
-        const colour = pale ? faint : look === UNCERTAIN ? uncertain : (pixels[look] ?? uncertain);
-        const x0 = Math.round(px * ratio - side / 2);
-        const y0 = Math.round(this.#points[2 * i + 1]! * ratio - side / 2);
-        if (x0 < 0 || y0 < 0 || x0 + side > w || y0 + side > h) {
-          continue;
-        }
-        for (let y = y0; y < y0 + side; y++) {
-          out.fill(colour, y * w + x0, y * w + x0 + side);
-        }
-      }
+    if (this.#placed.changed(overlay.segmentation, overlay.selected, width, height)) {
+      dots.place(this.#points, overlay, width, height, devicePixelRatio);
     }
-    [dots.width, dots.height] = [w, h];
-    dots.getContext("2d")!.putImageData(image, 0, 0);
-    c.drawImage(dots, 0, 0, w / ratio, h / ratio);
+    dots.paint(overlay, theme);
+    c.drawImage(dots.canvas, 0, 0, width / devicePixelRatio, height / devicePixelRatio);
   }
 
   /** The selected cells, ringed. */

@@ -3,6 +3,7 @@ import { textOn } from "../palette.ts";
 import type { Theme } from "../paper.ts";
 import { letter } from "../segmentation.ts";
 import { lookOf } from "../segments.ts";
+import type { Middle } from "./dots.ts";
 import type { View } from "./panel.ts";
 
 /** CSS px */
@@ -69,27 +70,32 @@ export function drawPath(points: Points, c: CanvasRenderingContext2D, theme: The
   c.globalAlpha = 1;
 }
 
-/** A letter at the medoid-like middle of each cluster's certain cells. */
+/** Means of each cluster's certain cells. */
+export function middlesOf(points: Points, { segmentation, threshold }: View): Middle[] {
+  const middles = Array.from(segmentation.slot, () => ({ x: 0, y: 0, n: 0 }));
+  for (let i = 0; i < segmentation.centre.length; i++) {
+    const middle = middles[segmentation.cluster[i]!];
+    if (middle && lookOf(segmentation, i, threshold) >= 0) {
+      middle.x += points[2 * i]!;
+      middle.y += points[2 * i + 1]!;
+      middle.n += 1;
+    }
+  }
+  return middles;
+}
+
+/** A letter in the middle of each cluster's certain cells. */
 export function drawLetters(
-  points: Points,
+  middles: readonly Middle[],
   c: CanvasRenderingContext2D,
   overlay: View,
   theme: Theme,
   font: string,
 ): void {
-  const { segmentation, colours, threshold } = overlay;
-  const sums = segmentation.slot.length === 0 ? [] : Array.from(segmentation.slot, () => ({ x: 0, y: 0, n: 0 }));
-  for (let i = 0; i < segmentation.centre.length; i++) {
-    const sum = sums[segmentation.cluster[i]!];
-    if (sum && lookOf(segmentation, i, threshold) >= 0) {
-      sum.x += points[2 * i]!;
-      sum.y += points[2 * i + 1]!;
-      sum.n += 1;
-    }
-  }
+  const { segmentation, colours } = overlay;
   c.font = `600 10px ${font}`;
   c.textBaseline = "middle";
-  sums.forEach(({ x, y, n }, k) => {
+  middles.forEach(({ x, y, n }, k) => {
     if (n > 0 && (overlay.cluster < 0 || overlay.cluster === k)) {
       const colour = colours[k] ?? "#888888";
       c.beginPath();
