@@ -17,6 +17,8 @@ export class Ink {
   #image: ImageData | null = null;
   #low = new Float32Array(0);
   #high = new Float32Array(0);
+  #top = new Float64Array(0);
+  #bottom = new Float64Array(0);
 
   constructor(width = 0, height = 0) {
     this.resize(width, height);
@@ -120,6 +122,8 @@ export class Ink {
     if (this.#low.length < 2 * this.width) {
       this.#low = new Float32Array(2 * this.width);
       this.#high = new Float32Array(2 * this.width);
+      this.#top = new Float64Array(2 * this.width);
+      this.#bottom = new Float64Array(2 * this.width);
     }
     const low = this.#low;
     const high = this.#high;
@@ -149,21 +153,26 @@ export class Ink {
         }
       }
     }
+    // Distance by distance: plain loops over columns are what a compiler makes fast.
+    const top = this.#top;
+    const bottom = this.#bottom;
     for (let column = from; column <= to; column++) {
-      let top = Number.POSITIVE_INFINITY;
-      let bottom = Number.NEGATIVE_INFINITY;
-      const last = Math.min(to, column + reach);
-      for (let other = Math.max(from, column - reach); other <= last; other++) {
-        const rise = rises[other < column ? column - other : other - column]!;
-        if (low[other]! - rise < top) {
-          top = low[other]! - rise;
-        }
-        if (high[other]! + rise > bottom) {
-          bottom = high[other]! + rise;
-        }
+      top[column] = low[column]! - radius;
+      bottom[column] = high[column]! + radius;
+    }
+    for (let d = 1; d <= reach; d++) {
+      const rise = rises[d]!;
+      for (let column = from + d; column <= to; column++) {
+        const other = column - d;
+        if (low[other]! - rise < top[column]!) top[column] = low[other]! - rise;
+        if (high[other]! + rise > bottom[column]!) bottom[column] = high[other]! + rise;
+        if (low[column]! - rise < top[other]!) top[other] = low[column]! - rise;
+        if (high[column]! + rise > bottom[other]!) bottom[other] = high[column]! + rise;
       }
-      if (top < bottom) {
-        this.#fillHalf(column >> 1, top, bottom, colour);
+    }
+    for (let column = from; column <= to; column++) {
+      if (top[column]! < bottom[column]!) {
+        this.#fillHalf(column >> 1, top[column]!, bottom[column]!, colour);
       }
     }
   }

@@ -80,11 +80,35 @@ const SAMPLED = 1000;
 
 function median(values: Float32Array): number {
   const step = Math.max(1, Math.floor(values.length / SAMPLED));
-  const left: number[] = [];
+  const left = new Float32Array(Math.ceil(values.length / step));
+  let n = 0;
   for (let i = 0; i < values.length; i += step) {
     if (!Number.isNaN(values[i])) {
-      left.push(values[i]!);
+      left[n++] = values[i]!;
     }
   }
-  return Float32Array.from(left).sort()[left.length >> 1] ?? 0;
+  return n === 0 ? 0 : ranked(left, n, n >> 1);
+}
+
+/** The value that would be at an index were the first `n` sorted (Hoare's selection; it moves them). */
+export function ranked(values: Float32Array, n: number, index: number): number {
+  let low = 0;
+  let high = n - 1;
+  while (low < high) {
+    const pivot = values[(low + high) >> 1]!;
+    let [i, j] = [low, high];
+    while (i <= j) {
+      while (values[i]! < pivot) i++;
+      while (values[j]! > pivot) j--;
+      if (i <= j) {
+        const value = values[i]!;
+        values[i++] = values[j]!;
+        values[j--] = value;
+      }
+    }
+    if (index <= j) high = j;
+    else if (index >= i) low = i;
+    else break;
+  }
+  return values[index]!;
 }

@@ -97,7 +97,11 @@ function decodeVariable(name: string, v: EncodedVariable): Variable {
 function decodeValues(name: string, v: EncodedVariable, size: number): Values | string[] {
   if (v.dtype === "range") {
     const { start = 0, step = 0 } = v;
-    return Float64Array.from({ length: size }, (_, i) => start + step * i);
+    const values = new Float64Array(size);
+    for (let i = 0; i < size; i++) {
+      values[i] = start + step * i;
+    }
+    return values;
   }
   if (v.dtype === "str") {
     if (!Array.isArray(v.data) || v.data.length !== size) {
