@@ -39,7 +39,7 @@ export const LIGHT: Theme = {
   accent: "#1565c0",
   caliper: "#a0005e",
   alert: "#c62828",
-  band: 0.34,
+  band: 0.45,
 };
 
 export const DARK: Theme = {
@@ -54,7 +54,7 @@ export const DARK: Theme = {
   accent: "#64b5f6",
   caliper: "#ff8fd0",
   alert: "#ff8a80",
-  band: 0.42,
+  band: 0.45,
 };
 
 /** CSS px for one mm; below this the picture scrolls, for a smaller one could not be read. */
