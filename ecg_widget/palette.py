@@ -22,7 +22,7 @@ TEN = (
 # At least 13.0 CAM02-UCS apart for normal and three colour-deficient kinds of vision, and 6.1 as bands on paper: chosen
 # for both at once, among colours dark enough for a line on white.
 TWENTY = (
-    "#6010ff",
+    "#9070ff",
     "#d06020",
     "#70e0b0",
     "#701000",
@@ -35,7 +35,7 @@ TWENTY = (
     "#b03000",
     "#8050a0",
     "#a0b070",
-    "#9070ff",
+    "#6010ff",
     "#408080",
     "#c0a0ff",
     "#505040",

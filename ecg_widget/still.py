@@ -32,7 +32,7 @@ def save_view(widget: ECGWidget, path: str | Path, kind: str, **options: Any) ->
     result = widget.result
     if result is None:
         raise ValueError(f"result: expected segments to draw, got none: {widget.error or 'nothing is computed yet'}")
-    options = {"threshold": widget.threshold, **options}
+    options = {**_as_shown(widget), **options}
     write_whole(path, figure_bytes(kind, result, _recordings(widget), record=widget.record, **options))
 
 
@@ -50,14 +50,24 @@ def with_picture(widget: ECGWidget, bundle: Any) -> Any:
         from ecg_widget.figures.segments import scene_of  # noqa: PLC0415
         from ecg_widget.figures.svg_text import svg_text  # noqa: PLC0415
 
-        scene = scene_of(
-            result, _recordings(widget), record=widget.record, threshold=widget.threshold, finest=_COLUMN, scale=None
-        )
+        shown = _as_shown(widget)
+        scene = scene_of(result, _recordings(widget), record=widget.record, finest=_COLUMN, scale=None, **shown)
         picture = svg_text(scene)
     except Exception:  # a display must not fail for want of its picture
         log.exception("no static picture")
         return bundle
     return {**data, "image/svg+xml": picture}, metadata
+
+
+def _as_shown(widget: ECGWidget) -> dict[str, Any]:
+    """What the page's user has chosen, as options of `ecg_widget.figures.plot_segments`."""
+    display = widget.display
+    options: dict[str, Any] = {key: display[key] for key in ("arrangement", "speed", "gain") if key in display}
+    if options.get("arrangement") == "leads":
+        known = widget.explorer.ds["lead"].values.astype(str).tolist()
+        options["leads"] = [name for name in display.get("leads", []) if name in known] or known
+    names, selection = widget.cluster_names, widget.selection
+    return {"threshold": widget.threshold, "names": names, "selection": selection or None, **options}
 
 
 def _recordings(widget: ECGWidget) -> xr.Dataset:

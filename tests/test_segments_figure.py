@@ -7,15 +7,19 @@ import re
 import sys
 import xml.etree.ElementTree as ET
 import zlib
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 import ecg_widget as ecg
 from ecg_widget.figures import plot_segments, save_segments
+from ecg_widget.figures.arrangements import Arrangement
 from ecg_widget.figures.scene import Line, Rect, Text, borders, runs, segments_scene
 from ecg_widget.figures.segments import figure_bytes, scene_of
 from ecg_widget.figures.svg_text import svg_text
+from ecg_widget.palette import BAND, cluster_colours
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "</text><script>alert(1)</script> $\\frac{$ \x00\u202eab"
@@ -155,9 +159,148 @@ def test_the_trace_is_the_signal_and_gaps_stay_gaps(ds, seg, options):
     assert np.isnan(thin.y).any()
 
 
+PAGE = Path(__file__).parents[1] / "js" / "src" / "arrangements.ts"
+
+
+def test_arrangements_are_the_pages():
+    listed = re.search(r"type Arrangement = ([^;]+);", PAGE.read_text())[1]
+    assert re.findall(r'"([^"]+)"', listed) == list(get_args(Arrangement))
+
+
+def traces(scene):
+    return [shape for shape in scene.shapes if isinstance(shape, Line) and shape.width == 0.25 and not shape.name]
+
+
+@pytest.mark.parametrize(
+    ("arrangement", "leads", "order", "expected"),
+    [
+        (
+            "3x4",
+            (),
+            "I II III aVR aVL aVF V1 V2 V3 V4 V5 V6 II",
+            (4, 100, "3 \u00d7 4 + II, sequential columns of 2.5 s"),
+        ),
+        ("3x4-simultaneous", (), None, (4, 100, "3 \u00d7 4 + II, simultaneous columns, first 2.5 s")),
+        ("6x2", (), "I II III aVR aVL aVF V1 V2 V3 V4 V5 V6", (6, 120, "6 \u00d7 2, sequential columns of 5 s")),
+        ("cabrera", (), "aVL I \u2212aVR II aVF III V1 V2 V3 V4 V5 V6", (6, 120, "Cabrera 6 \u00d7 2, sequential")),
+        ("rows", (), "I II III aVR aVL aVF V1 V2 V3 V4 V5 V6", (12, 180, "12 leads, simultaneous")),
+        ("leads", ("II",), "II", (1, 40, "1 of 12 leads, simultaneous")),
+        ("leads", ("V1", "aVR"), "V1 aVR", (2, 50, "2 of 12 leads, simultaneous")),
+    ],
+)
+def test_leads_lie_where_the_arrangement_puts_them(drawn, arrangement, leads, order, expected):
+    seg, ds, options = drawn
+    pulses, size, said = expected
+    scene = scene_of(seg, ds, arrangement=arrangement, leads=leads, **options)
+    names = [shape.text for shape in scene.shapes if isinstance(shape, Text) and shape.halo]
+    assert names == (order.split() if order else [*ecg.LEADS, "II"])
+    calibration = [shape for shape in scene.shapes if isinstance(shape, Line) and shape.name == "calibration"]
+    assert len(calibration) == pulses
+    assert np.ptp(np.array([line.y for line in calibration]), 1) == pytest.approx(10)
+    assert said in words(scene)
+    bands = [s for s in scene.shapes if isinstance(s, Rect) and s.opacity in (0.75, BAND) and s.height > 4]
+    assert max(band.height for band in bands) == (75 if "simul" in arrangement else size)
+    # Every sample of every lead, on its baseline, upside down where the name says so.
+    one = ds["signal"].sel(record="Smith^John")
+    baselines = {line.y[0] for line in calibration}
+    for name, trace in zip(names, traces(scene), strict=True):
+        sign = -1 if name.startswith("\u2212") else 1
+        times = (trace.x - trace.x[0]) / 25
+        first = {"3x4": 2.5, "6x2": 5.0, "cabrera": 5.0}.get(arrangement)
+        t0 = 0.0 if first is None else float(np.round((trace.x[0] - 10) / 25 / first)) * first
+        if arrangement == "3x4" and name == "II" and trace.x.size == 5000:
+            t0 = 0.0
+        mv = one.sel(lead=name.lstrip("\u2212")).interp(time=t0 + times, kwargs={"fill_value": "extrapolate"}).values
+        height = trace.y + 10 * sign * mv
+        assert np.ptp(height) < 0.01, name
+        assert min(abs(height[0] - y) for y in baselines) < 0.01
+
+
+@pytest.mark.parametrize(("speed", "gain"), [(50, 5), (12.5, 20)])
+def test_speed_and_gain_are_to_scale(ds, seg, options, speed, gain):
+    scene = scene_of(seg, ds, arrangement="rows", speed=speed, gain=gain, **options)
+    pulse = next(shape for shape in scene.shapes if isinstance(shape, Line) and shape.name == "calibration")
+    assert np.ptp(pulse.y) == pytest.approx(gain)
+    assert pulse.x[3] - pulse.x[2] == pytest.approx(0.2 * speed)
+    trace = traces(scene)[1]
+    assert np.ptp(trace.x) == pytest.approx(speed * 9.998)
+    assert trace.x[0] > pulse.x[-1] or speed < 25
+    assert np.ptp(trace.y) == pytest.approx(gain * np.ptp(ds["signal"].values[0, 1]), rel=1e-5)
+    assert f"{speed:g} mm/s, {gain:g} mm/mV ·" in words(scene)
+
+
+FACTS = {
+    "A": {"name": "QRS", "note": "of the ventricles\nlooked at twice"},
+    "B": {"merged": "A"},
+    "C": {"hidden": True},
+    "D": {"merged": "T"},
+}
+
+
+def test_merged_clusters_are_one_hidden_ones_blank_and_notes_below(ds, seg, options):
+    scene = scene_of(seg, ds, names=FACTS, **options)
+    one = seg.sel(record="Smith^John")
+    cluster, sure = one["cluster"].values, one["entropy"].values <= np.float32(0.4)
+    share = np.bincount(cluster, minlength=6) / cluster.size
+    lines = words(scene).splitlines()
+    assert f"QRS, with B, {100 * (share[0] + share[1]):.0f} %" in lines
+    assert f"{100 * share[2]:.0f} %, hidden" in lines
+    assert f"{100 * share[3]:.0f} %" in lines, "merged into a cluster that is not there"
+    assert "A: of the ventricles looked at twice" in lines
+    colours = cluster_colours([0, 2, 3, 4, 5])
+    bands = [s for s in scene.shapes if isinstance(s, Rect) and s.height == 100 and not s.hatched]
+    assert {band.fill for band in bands} == {colours[0], colours[2], colours[3], colours[4]}
+    joined = np.where(~sure, -1, np.where(cluster == 1, 0, cluster))
+    assert sum(band.fill == colours[0] for band in bands) == sum(value == 0 for value, _, _ in runs(joined))
+    assert "B" not in lines
+    strip = [s for s in scene.shapes if isinstance(s, Rect) and s.height == 4 and s.fill == "#ffffff"]
+    assert len(strip) == sum(value == 2 for value, _, _ in runs(joined))
+
+
+def frames(scene):
+    return [shape for shape in scene.shapes if isinstance(shape, Line) and shape.name == "selection"]
+
+
+def test_what_is_selected_is_framed_in_every_area_that_shows_it(ds, seg, options):
+    chosen = {"record": "Smith^John", "intervals": [[1.0, 1.5], [4.0, 4.25]], "label": "cluster A"}
+    scene = scene_of(seg, ds, selection=chosen, **options)
+    assert "selected: cluster A, 0.75 s in 2 stretches" in words(scene)
+    assert [(line.x.min(), line.x.max()) for line in frames(scene)] == [(35, 47.5), (110, 116.25)] * 2
+    plain = scene_of(seg, ds, selection=[[1.0, 1.5]], arrangement="3x4-simultaneous", **options)
+    assert [(line.x.min(), line.x.max()) for line in frames(plain)] == [
+        *[(10 + 62.5 * c + 25, 10 + 62.5 * c + 37.5) for c in range(4)],
+        *[(35, 47.5)] * 2,
+    ]
+    other = scene_of(seg, ds, selection={**chosen, "record": "second"}, **options)
+    assert frames(other) == []
+    assert "selected" not in words(other)
+    longer = ds.isel(time=slice(None, None, -1)).sortby("time")
+    assert "1 stretch, 1 not shown" in words(scene_of(seg, longer, selection=[[11.0, 12.0]], **options))
+
+
+def test_figures_of_a_widget_are_as_its_page(ds, tmp_path):
+    widget = ecg.explore(ecg.load_network(), ds, n_clusters=8, record="second")
+    widget.display = {"arrangement": "leads", "leads": ["V2", "nobody"], "speed": 50, "gain": 20}
+    widget.cluster_names = {"A": {"name": "P wave", "note": "atria"}, "B": {"merged": "A"}}
+    widget.selection = {"record": "second", "intervals": [[1, 2]], "label": "by hand"}
+    widget.to_svg(tmp_path / "a.svg")
+    text = " ".join("".join(e.itertext()) for e in ET.fromstring((tmp_path / "a.svg").read_bytes()).iter(f"{SVG}text"))
+    for part in ("1 of 12 leads", "50 mm/s, 20 mm/mV", "P wave, with B", "A: atria", "selected: by hand, 1.00 s"):
+        assert part in text
+    widget.to_svg(tmp_path / "b.svg", arrangement="6x2", leads=(), selection=None)
+    other = (tmp_path / "b.svg").read_text()
+    assert "6 \u00d7 2" in other
+    assert "selected" not in other
+    picture = widget._repr_mimebundle_()[0]["image/svg+xml"]
+    assert all(part in picture for part in ("P wave, with B", "selected: by hand", "1 of 12 leads"))
+    widget.close()
+
+
 def test_hostile_text_is_text(ds, seg):
     leads = ds.assign_coords(lead=["<b>&" if name == "V6" else name for name in ds["lead"].values])
-    options = {"record": "second", "names": {"A": HOSTILE, "B": "x" * 10_000}, "title": HOSTILE}
+    names = {"A": {"name": HOSTILE, "note": HOSTILE}, "B": "x" * 10_000, "C": {"note": "y" * 20_000}}
+    chosen = {"record": "second", "intervals": [[1, 2]], "label": HOSTILE}
+    options = {"record": "second", "names": names, "title": HOSTILE, "selection": chosen}
     for data in (
         figure_bytes("svg", seg, leads, **options),
         svg_text(scene_of(seg, leads, **options)).encode(),
@@ -168,6 +311,7 @@ def test_hostile_text_is_text(ds, seg):
         assert "<script>alert(1)</script> $\\frac{$" in text
         assert "<b>&" in text
         assert "x" * 60 not in text
+        assert 300 < text.count("y") < 700
         assert "\u202e" not in text
     assert figure_bytes("pdf", seg, leads, **options).startswith(b"%PDF")
 
@@ -193,6 +337,14 @@ def test_it_composes_with_other_axes(ds, seg, options):
         ({"threshold": 1.5}, "threshold: expected a number from 0 to 1"),
         ({"width_mm": 1}, "width_mm: expected 20 to 5000 mm"),
         ({"dpi": 0}, "dpi: expected 10 to 2400"),
+        ({"arrangement": "4x3"}, "arrangement: expected one of 3x4, .* got '4x3'"),
+        ({"arrangement": "leads"}, "leads: expected names of leads with arrangement='leads'"),
+        ({"leads": ["II"]}, "leads: expected names of leads with arrangement='leads'"),
+        ({"arrangement": "leads", "leads": ["X"]}, "leads: expected names among .* got 'X'"),
+        ({"speed": 30}, "speed: expected one of 12.5, 25, 50, got 30"),
+        ({"gain": 0}, "gain: expected one of 5, 10, 20, got 0"),
+        ({"names": {"A": {"colour": "red"}}}, "expected name .*, got 'colour'"),
+        ({"selection": [[2, 1]]}, "selection: expected at most"),
     ],
 )
 def test_bad_input_is_refused_and_writes_nothing(drawn, tmp_path, change, message):
@@ -217,7 +369,7 @@ def test_short_and_few_leads(ds):
     seg["cluster"] = ("cell", cluster)
     scene = segments_scene(seg, short["signal"][0], rate=500)
     assert "2 leads, simultaneous" in words(scene)
-    assert max(shape.x + shape.width for shape in scene.shapes if isinstance(shape, Rect) and shape.height == 30) == 110
+    assert max(shape.x + shape.width for shape in scene.shapes if isinstance(shape, Rect) and shape.height == 50) == 110
 
 
 def test_a_scene_needs_no_matplotlib(ds, seg, options, monkeypatch):

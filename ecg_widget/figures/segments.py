@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from ecg_widget.figures.arrangements import GAIN, SPEED
 from ecg_widget.figures.scene import HATCH, Arrangement, Line, Rect, Scene, Text, segments_scene
 from ecg_widget.files import write_whole
 
@@ -35,8 +36,12 @@ def plot_segments(
     record: str | None = None,
     threshold: float = 0.5,
     arrangement: Arrangement = "3x4",
+    leads: Sequence[str] = (),
+    speed: float = SPEED,
+    gain: float = GAIN,
     start: float = 0.0,
-    names: Mapping[str, str] | None = None,
+    names: Mapping[str, Any] | None = None,
+    selection: Mapping[str, Any] | Sequence[Sequence[float]] | None = None,
     title: str = "",
     ax: Any = None,
 ) -> Any:
@@ -54,11 +59,23 @@ def plot_segments(
     threshold
         Cells with an entropy above it, 0 to 1, are grey and hatched.
     arrangement
-        ``"3x4"`` with a rhythm strip, or ``"rows"``, one for each lead; records without twelve leads are in rows.
+        As on the page: ``"3x4"`` and ``"3x4-simultaneous"`` with a rhythm strip, ``"6x2"``, ``"cabrera"`` (6 x 2, limb
+        leads in the order of their axes), ``"rows"``, one for each lead, or ``"leads"``, those named. Records without
+        twelve leads are in rows.
+    leads
+        Names of leads for the arrangement ``"leads"``, in their order on the paper: ``["II"]`` for one alone.
+    speed
+        mm/s: 12.5, 25 or 50.
+    gain
+        mm/mV: 5, 10 or 20.
     start
         s after the beginning of the recording; 10 s are shown.
     names
-        Names of clusters, by letter: ``{"A": "QRS"}``.
+        Names of clusters by letter, ``{"A": "QRS"}``, or all that `ECGWidget.cluster_names` holds: clusters that are
+        merged there are drawn as one, hidden ones as blank as the paper, and notes are written below.
+    selection
+        Stretches ``[[from, to], ...]`` in s that are framed, or what `ECGWidget.selection` holds: one of another record
+        is not drawn.
     title
         Written above; nothing if empty. The record's name is not written by itself, as it may name a patient.
     ax
@@ -72,7 +89,8 @@ def plot_segments(
     Raises
     ------
     ValueError
-        No such record, several and none named, or a threshold outside 0 to 1; segments without cells.
+        No such record, several and none named, or a threshold outside 0 to 1; segments without cells; an arrangement,
+        lead, speed or gain that there is not; names or a selection that a widget would not take.
 
     Examples
     --------
@@ -90,8 +108,12 @@ def plot_segments(
         record=record,
         threshold=threshold,
         arrangement=arrangement,
+        leads=leads,
+        speed=speed,
+        gain=gain,
         start=start,
         names=names,
+        selection=selection,
         title=title,
         scale=1.0 if made else None,
     )
@@ -173,6 +195,7 @@ def scene_of(
     *,
     record: str | None = None,
     threshold: float = 0.5,
+    selection: Mapping[str, Any] | Sequence[Sequence[float]] | None = None,
     **options: Any,
 ) -> Scene:
     """The picture of `plot_segments` in shapes, see `ecg_widget.figures.scene`."""
@@ -196,7 +219,23 @@ def scene_of(
     one = ds["signal"].isel(record=known.index(named)).transpose("lead", "time")
     rate = float(ds["time"].attrs.get("sampling_rate") or 1 / np.diff(ds["time"].values[:2])[0])
     filters = str(ds.attrs.get("filters", ""))
+    options = {**options, **_chosen(ds, named, selection)}
     return segments_scene(seg, one, rate=rate, threshold=threshold, filters=filters, **options)
+
+
+def _chosen(
+    ds: xr.Dataset, record: str, selection: Mapping[str, Any] | Sequence[Sequence[float]] | None
+) -> dict[str, Any]:
+    """The stretches of a record, and what they are."""
+    from ecg_widget.selection import check_selection  # noqa: PLC0415  (it imports PyTorch)
+
+    if selection is None:
+        return {}
+    given = selection if isinstance(selection, Mapping) else {"record": record, "intervals": selection}
+    if given.get("record", record) != record:
+        return {}
+    checked = check_selection(ds["record"].values, given)
+    return {"selection": checked["intervals"], "label": checked["label"]} if checked else {}
 
 
 def _figure(scene: Scene, width_mm: float) -> Any:

@@ -16,7 +16,7 @@ export const TEN = [
 
 /** Twenty colours at least 13.0 CAM02-UCS apart for normal and three colour-deficient kinds of vision, as bands 6.1. */
 export const TWENTY = [
-  "#6010ff",
+  "#9070ff",
   "#d06020",
   "#70e0b0",
   "#701000",
@@ -29,7 +29,7 @@ export const TWENTY = [
   "#b03000",
   "#8050a0",
   "#a0b070",
-  "#9070ff",
+  "#6010ff",
   "#408080",
   "#c0a0ff",
   "#505040",
