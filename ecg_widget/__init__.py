@@ -76,3 +76,17 @@ def __getattr__(name: str) -> Any:
 
         return plot_segments
     raise AttributeError(f"module 'ecg_widget' has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Add the magics ``%ecg`` and ``%%ecg``: what ``%load_ext ecg_widget`` does."""
+    from ecg_widget import magics  # noqa: PLC0415  (needs IPython)
+
+    magics.load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take the magics away again: what ``%unload_ext ecg_widget`` does."""
+    from ecg_widget import magics  # noqa: PLC0415  (needs IPython)
+
+    magics.unload(shell)

@@ -177,7 +177,7 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     def _valid_name(self, proposal: Any) -> str:
         name = proposal.trait.name
         known = (
-            self.explorer.ds["record"].values.astype(str)
+            self.explorer.ds["record"].values.astype(str).tolist()
             if name == "record"
             else self.explorer.network.targets or ("",)
         )
