@@ -21,6 +21,7 @@ from ecg_widget.ahead import TOLD_S
 from ecg_widget.calipers import check_calipers, check_display
 from ecg_widget.choices import choices
 from ecg_widget.clusters.kmeans import somebody_waits
+from ecg_widget.controls import Controls
 from ecg_widget.explorer import Explorer
 from ecg_widget.export import page_size, to_html
 from ecg_widget.fits import ANCHOR, N_CLUSTERS
@@ -130,6 +131,7 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         self._reads = threading.local()
         self._moving = threading.RLock()
         self._reading = threading.Event()  # set: no longer
+        self._controls: list[Controls] = []
         chosen = {
             "layers": explorer.default_layers,
             "record": str(explorer.ds["record"].values[0]),
@@ -225,6 +227,8 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     def close(self) -> None:
         """Leave the page and free caches and device memory."""
         self.pause()
+        for controls in self._controls:
+            controls.close()
         self.explorer.close()
         if self.comm is not None:  # a page keeps the model of a closed widget, which need not keep its data
             state = dict.fromkeys(("waveform", "result", "ready", "overview"))
@@ -367,6 +371,23 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         if key == "result" and self.ready is not None and self.ready.holds(self._shown):
             return False
         return bool(super()._should_send_property(key, value))
+
+    def controls(self, *names: str) -> Controls:
+        """Sliders and selectors of ipywidgets that are linked with this view, for dashboards and ``interact``.
+
+        Parameters
+        ----------
+        names
+            Of ``"layers", "n_clusters", "threshold", "record", "target"``; all of them without one.
+
+        Returns
+        -------
+        Controls
+            A `ipywidgets.VBox`, see `ecg_widget.controls.Controls`. Each call gives others, all linked.
+        """
+        made = Controls(self, names)
+        self._controls = [*(controls for controls in self._controls if controls.linked), made]
+        return made
 
     @property
     def state(self) -> dict[str, Any]:
