@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from ecg_widget.lead_swaps import LIMB
 from ecg_widget.leads import lead_order
 from ecg_widget.validation import check_rate, validate_ecg
 
@@ -15,27 +14,41 @@ _ORDER = 4  # of the Butterworth filters in each direction
 _NOTCH_Q = 30.0  # width of the notch: frequency / 30 at -3 dB, in each direction
 
 
-def derive_leads(ds: xr.Dataset) -> xr.Dataset:
-    """Add those of III, aVR, aVL and aVF that are missing, from I and II.
+def derive_leads(ds: xr.Dataset, method: str = "limb") -> xr.Dataset:
+    """Add leads that are missing, computed from others by a published linear map.
 
-    III = II - I, aVR = -(I + II) / 2, aVL = I - II / 2, aVF = II - I / 2 (Einthoven, Goldberger).
+    ================= ============================ ======================== ====================================
+    method            needs                        gives                    published by
+    ================= ============================ ======================== ====================================
+    ``limb``          I, II                        III, aVR, aVL, aVF       Einthoven 1912, Goldberger 1942
+    ``dower``         X, Y, Z                      the twelve               Dower et al. 1980
+    ``easi``          ES, AS, AI                   the twelve               Feild et al. 2002
+    ``inverse dower`` I, II, V1 to V6              X, Y, Z                  Edenbrandt and Pahlm 1988
+    ``kors``          I, II, V1 to V6              X, Y, Z                  Kors et al. 1990
+    ================= ============================ ======================== ====================================
+
+    The first is exact: III = II - I, aVR = -(I + II) / 2, aVL = I - II / 2, aVF = II - I / 2. The others are
+    regressions, and what they give is not what electrodes would have measured. X, Y, Z are Frank's leads, to the left,
+    the feet and the back; ``vx`` and the like are understood.
 
     Parameters
     ----------
     ds
-        Of the contract, with I and II.
+        Of the contract, with the leads that the method needs. Samples that are still in a file are read.
+    method
+        Of the table.
 
     Returns
     -------
     xarray.Dataset
-        With the leads in canonical order; ``ds`` itself where none is missing. ``attrs["derived_leads"]`` names them. A
-        gap in I or II is one in them. Other variables along leads are NaN for the new ones; ``wave`` with leads is
-        refused.
+        With the leads in canonical order; ``ds`` itself where none is missing; leads that are there stay as they are.
+        ``attrs["derived_leads"]`` names them, ``attrs["derivations"]`` says how each came. A gap in a lead that is
+        needed is one in them. Other variables along leads are NaN for the new ones; ``wave`` with leads is refused.
 
     Raises
     ------
     ValueError
-        I or II is missing; or a variable that cannot be continued.
+        Another method, a lead that it needs is missing, or a variable that cannot be continued.
 
     Examples
     --------
@@ -43,26 +56,49 @@ def derive_leads(ds: xr.Dataset) -> xr.Dataset:
     >>> ds = derive_leads(load_example().sel(lead=["I", "II"]))
     >>> ds.lead.values.tolist(), ds.attrs["derived_leads"]
     (['I', 'II', 'III', 'aVR', 'aVL', 'aVF'], 'III, aVR, aVL, aVF')
+    >>> derive_leads(load_example(), "kors").lead.values.tolist()[-3:]
+    ['X', 'Y', 'Z']
     """
+    from ecg_widget.lead_systems import SYSTEMS, lead_named  # noqa: PLC0415  (brings the model of the heart)
+
     validate_ecg(ds)
+    if method not in SYSTEMS:
+        raise ValueError(f"method: expected one of {', '.join(SYSTEMS)}, got {method!r}")
+    system = SYSTEMS[method]
     there = [str(lead) for lead in ds["lead"].values]
-    if missing := [lead for lead in ("I", "II") if lead not in there]:
-        raise ValueError(f"lead: expected I and II, to derive others from, got no {' and no '.join(missing)}")
-    new = [lead for lead in LIMB if lead not in there]
+    spelled = [lead_named(lead) for lead in there]
+    if missing := [lead for lead in system.needs if lead not in spelled]:
+        raise ValueError(
+            f"lead: expected {', '.join(system.needs)}, to derive others from, got no {' and no '.join(missing)}"
+        )
+    if twice := [lead for lead in system.needs if spelled.count(lead) > 1]:
+        raise ValueError(f"lead: expected {twice[0]} once, got {[n for n in there if lead_named(n) == twice[0]]}")
+    rows = [i for i, lead in enumerate(system.gives) if lead not in spelled]
+    new = [system.gives[i] for i in rows]
     if not new:
         return ds
     for name, variable in ds.data_vars.items():
         if "lead" in variable.dims and name != "signal" and variable.dtype.kind != "f":
             raise ValueError(f"{name}: no rule to give this variable to derived leads; drop it with ds.drop_vars")
-    one, two = (ds["signal"].sel(lead=lead, drop=True).astype(np.float64) for lead in ("I", "II"))
-    fresh = xr.concat([LIMB[lead][0] * one + LIMB[lead][1] * two for lead in new], "lead").astype(np.float32)
-    fresh = fresh.assign_coords(lead=("lead", new)).transpose("record", "lead", "time")
+    values = ds["signal"].values
+    needed = [spelled.index(lead) for lead in system.needs]
+    out = np.empty((values.shape[0], len(there) + len(new), values.shape[2]), np.float32)
+    for old, whole in zip(values, out, strict=True):  # one record at a time: float64 copies of a corpus would not fit
+        whole[: len(there)] = old
+        whole[len(there) :] = system.matrix[rows] @ old[needed].astype(np.float64)
     names = [*there, *new]
-    wide = ds.reindex(lead=names)
-    signal = xr.concat([ds["signal"], fresh], "lead", coords="minimal", compat="override", join="override")
-    told = ", ".join(x for x in (str(ds.attrs.get("derived_leads", "")), ", ".join(new)) if x)
-    out = wide.assign(signal=(signal.dims, signal.values, ds["signal"].attrs)).isel(lead=lead_order(names))
-    return validate_ecg(out.assign_attrs(_attrs(ds), derived_leads=told))
+    wide = ds.drop_vars("signal").reindex(lead=names)
+    wide = wide.assign(signal=(ds["signal"].dims, out, ds["signal"].attrs))[list(ds.data_vars)]
+    told = ", ".join([*_derived(ds), *new])
+    how = f"{', '.join(new)} from {', '.join(there[i] for i in needed)}: {method} ({system.source})"
+    how = "; ".join(text for text in (str(ds.attrs.get("derivations", "")), how) if text)
+    return validate_ecg(wide.isel(lead=lead_order(names)).assign_attrs(_attrs(ds), derived_leads=told, derivations=how))
+
+
+def _derived(ds: xr.Dataset) -> list[str]:
+    """Names of leads that were computed before: a list as readers give it, or text as it is written here."""
+    stated = ds.attrs.get("derived_leads", [])
+    return [name.strip() for name in stated.split(",") if name.strip()] if isinstance(stated, str) else list(stated)
 
 
 def filter_ecg(  # noqa: C901  (one check a line)

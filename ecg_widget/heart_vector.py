@@ -33,8 +33,7 @@ CLASSES = {
 }
 """Target names (SCP-ECG statement codes as PTB-XL uses them) and what they stand for."""
 
-# Dower 1980: rows I, II, V1 ... V6, columns x, y, z.
-_DOWER = np.array(
+DOWER = np.array(
     [
         [0.632, -0.235, 0.059],
         [0.235, 1.066, -0.132],
@@ -46,6 +45,8 @@ _DOWER = np.array(
         [0.831, 0.076, 0.230],
     ]
 )
+"""Dower et al. 1980: rows I, II, V1 to V6, columns x, y, z."""
+
 ELECTRODES = ("RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "V6")
 # I = LA - RA, II = LL - RA, Vn = its electrode less the mean of the three limbs (Wilson's terminal).
 _WIRING = np.zeros((8, 9))
@@ -199,7 +200,7 @@ def leads_of(dipole: np.ndarray, electrodes: np.ndarray | None = None) -> np.nda
     >>> bool(np.isclose(lead[0] + lead[2], lead[1])[0])
     True
     """
-    measured = _DOWER @ dipole
+    measured = DOWER @ dipole
     if electrodes is not None:
         measured = measured + _WIRING @ electrodes
     out = np.empty((12, dipole.shape[1]), np.float32)

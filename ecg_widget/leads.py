@@ -12,12 +12,16 @@ _LONGEST_NAME = 64  # characters; a longer "name" is a file that is not what it 
 
 _STANDARD = {name.upper(): name for name in LEADS}
 _ALIASES = {  # Romance-language labels and plain numbers of the bipolar limb leads
-    **dict.fromkeys(("DI", "D1", "L1"), "I"),
-    **dict.fromkeys(("DII", "D2", "L2"), "II"),
-    **dict.fromkeys(("DIII", "D3", "L3"), "III"),
+    **dict.fromkeys(("DI", "D1", "LI", "L1"), "I"),
+    **dict.fromkeys(("DII", "D2", "LII", "L2"), "II"),
+    **dict.fromkeys(("DIII", "D3", "LIII", "L3"), "III"),
 }
-_PREFIX = re.compile(r"^(?:MDC_ECG_LEAD_|LEAD[ _:-]+|ECG[ _:-]+|EKG[ _:-]+)", re.IGNORECASE)
+# A hyphen that touches the word before it divides ("ECG-I"); one behind a blank and before a letter is a minus.
+_BREAK = r"(?:\s*[_:]\s*|\s+-\s+|-\s*|\s+)"
+_PREFIX = re.compile(rf"^(?:MDC_ECG_LEAD_|(?:(?:ECG|EKG){_BREAK})?LEAD{_BREAK}|(?:ECG|EKG){_BREAK})", re.IGNORECASE)
 _SUFFIX = re.compile(r"\s*\((?:Einthoven|Goldberger|Wilson)\)$|[ _-]+LEAD$", re.IGNORECASE)
+_RIGHT_OR_BACK = re.compile(r"V(?:[1-9]R|[789])", re.IGNORECASE)
+_REVERSED = re.compile(r"[-\u2212]\s*(aVR)|(aVR)\s*(?:[-\u2212]|\(-\)|[ _-]?neg)", re.IGNORECASE)
 
 
 def canonical_lead(name: str) -> str:
@@ -26,14 +30,15 @@ def canonical_lead(name: str) -> str:
     Parameters
     ----------
     name
-        As a file states it: any case, ``DI``, ``Lead I (Einthoven)``, ``MDC_ECG_LEAD_AVR``, ``ECG V1``, ...
+        As a file states it: any case, ``DI``, ``D I``, ``Lead I (Einthoven)``, ``MDC_ECG_LEAD_AVR``, ``ECG V1``, ...
 
     Returns
     -------
     str
-        One of `LEADS` where the name is a spelling of one of them. Any other name (``MLII``, ``Vx``, ``V3R``,
-        ``-aVR``) is kept as it stands, without outer blanks and the ``MDC_ECG_LEAD_`` prefix: a modified or reversed
-        lead is another lead.
+        One of `LEADS` where the name is a spelling of one of them; ``V1R`` to ``V9R``, ``V7`` to ``V9`` and ``-aVR``
+        (also ``aVR-``, ``aVR(-)`` and ISO 11073's ``AVRneg``) in this spelling. Any other name (``MLII``, ``Vx``) is
+        kept as it stands, without outer blanks and the ``MDC_ECG_LEAD_`` prefix: a modified or reversed lead is another
+        lead.
 
     Raises
     ------
@@ -44,8 +49,8 @@ def canonical_lead(name: str) -> str:
 
     Examples
     --------
-    >>> [canonical_lead(n) for n in ("avr", "DI", "Lead V1", "MDC_ECG_LEAD_III", "MLII")]
-    ['aVR', 'I', 'V1', 'III', 'MLII']
+    >>> [canonical_lead(n) for n in ("avr", "DI", "Lead V1", "MDC_ECG_LEAD_III", "MLII", "ECG -aVR", "v3r")]
+    ['aVR', 'I', 'V1', 'III', 'MLII', '-aVR', 'V3R']
     """
     if not isinstance(name, str):
         raise TypeError(f"lead name: expected text, got {type(name).__name__} {name!r}")
@@ -54,8 +59,14 @@ def canonical_lead(name: str) -> str:
         raise ValueError(f"lead name: expected 1 to {_LONGEST_NAME} printable characters, got {name[:80]!r}")
     bare = _SUFFIX.sub("", _PREFIX.sub("", text)).strip()
     key = bare.upper()
-    if key in _STANDARD or key in _ALIASES:
-        return _STANDARD.get(key) or _ALIASES[key]
+    spaced = re.sub(r"^([DLAV])\s+", r"\1", key)  # "D I", "a VR", "V 1"
+    for spelled in (key, spaced):
+        if spelled in _STANDARD or spelled in _ALIASES:
+            return _STANDARD.get(spelled) or _ALIASES[spelled]
+    if _REVERSED.fullmatch(bare):
+        return "-aVR"
+    if _RIGHT_OR_BACK.fullmatch(bare):
+        return key
     return re.sub(r"^MDC_ECG_LEAD_", "", text) or text
 
 
