@@ -14,6 +14,7 @@ from ecg_widget.records import RecordError
 __all__ = ["dataset", "is_hdf5", "library", "names", "opened"]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_BEGINS = (0, 512, 1024, 2048)  # bytes; MATLAB 7.3 puts a text of 512 before it
 _HEAD = 1 << 16  # bytes; the names of the first datasets lie in the first kilobyte
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 32000: "lzf"}  # others would load a plugin
 _LARGEST_CHUNK = 1 << 28  # bytes that one read may have to unpack; h5py's own choice is at most 1 MiB
@@ -24,7 +25,11 @@ def is_hdf5(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as stream:
-        return stream.read(len(_SIGNATURE)) == _SIGNATURE
+        for at in _BEGINS:
+            stream.seek(at)
+            if stream.read(len(_SIGNATURE)) == _SIGNATURE:
+                return True
+    return False
 
 
 def names(path: Path, *wanted: str) -> bool:
@@ -56,7 +61,7 @@ def opened(path: Path) -> Iterator[Any]:
         raise RecordError(f"{path.name}: expected a complete HDF5 file, got {type(error).__name__}: {error}") from error
 
 
-def dataset(file: Any, where: str, name: str, kinds: str, n_dims: int) -> Any:
+def dataset(file: Any, where: str, name: str, kinds: str, n_dims: int | None) -> Any:
     """Give a dataset whose values lie in the file itself.
 
     Parameters
@@ -66,24 +71,29 @@ def dataset(file: Any, where: str, name: str, kinds: str, n_dims: int) -> Any:
     where
         The file's name, for errors.
     name
-        Of the dataset, in the root group.
+        Of the dataset, in the root group, or with those of its groups: ``"study/ecg"``.
     kinds
         Of its type, as in ``numpy.dtype.kind``.
     n_dims
-        Of its shape.
+        Of its shape; None for any number.
     """
     h5py = library()
-    links, key = file.id.links, name.encode()  # `name in file` would follow a link, into another file too
-    if not links.exists(key) or links.get_info(key).type != h5py.h5l.TYPE_HARD:
-        got = "a link" if links.exists(key) else "none"
-        raise RecordError(f"{where}: {name}: expected a dataset in the file itself, got {got}")
-    found = file[name]
+    found = file
+    for step in name.split("/"):
+        # `name in file` would follow a link, into another file too
+        links: Any = found.id.links if isinstance(found, h5py.Group) else None
+        there = bool(step) and links is not None and links.exists(step.encode())
+        if not there or links.get_info(step.encode()).type != h5py.h5l.TYPE_HARD:
+            got = "a link" if there else "none"
+            raise RecordError(f"{where}: {name}: expected a dataset in the file itself, got {got}")
+        found = found[step]
     if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
         raise RecordError(f"{where}: {name}: expected a dataset with its values in the file, got {found!r:.80}")
-    if len(found.shape or ()) != n_dims or found.dtype.kind not in kinds or 0 in found.shape:
+    n_found = len(found.shape or ())
+    if n_found != (n_dims or n_found) or found.dtype.kind not in kinds or 0 in (found.shape or (0,)):
         raise RecordError(
-            f"{where}: {name}: expected {n_dims} dimensions, none of them empty, and a type of kind {kinds!r}, got "
-            f"shape {found.shape}, {found.dtype}"
+            f"{where}: {name}: expected {n_dims or 'some'} dimensions, none of them empty, and a type of kind "
+            f"{kinds!r}, got shape {found.shape}, {found.dtype}"
         )
     plist = found.id.get_create_plist()
     strange = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())} - set(_FILTERS)
