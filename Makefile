@@ -6,6 +6,7 @@
 # make clean  remove what these commands made
 #
 # BENCH=ARGS  of tests/bench/run_all.py, such as BENCH="--only kmeans --short"
+# JOBS=N      processes of pytest, 2 if not given: half of a browser test is waiting
 # VENV=DIR    install into that environment, made if it is not there, instead of .venv
 # PYTHON=P    make the environment with this Python
 # TORCH=cuda  take PyTorch as the package index offers it, TORCH=cpu without CUDA; default: cpu where no NVIDIA driver is
@@ -16,6 +17,7 @@ SHELL := /bin/bash
 .PHONY: demo test setup bundle lint python-tests bench pins clean
 
 VENV ?= .venv
+JOBS ?= 2
 DONE := $(VENV)/.done
 PINS ?= constraints.txt
 BUNDLE := ecg_widget/static/widget.js
@@ -47,7 +49,7 @@ lint: $(DONE)/test-tools
 	cd js && npm run --silent lint && npm run --silent check && npm run --silent test
 
 python-tests: $(DONE)/test-tools $(DONE)/chromium $(BUNDLE)
-	python -m pytest
+	python -m pytest --numprocesses=$(JOBS) --dist=loadfile
 
 bench: $(DONE)/bench-tools $(DONE)/chromium $(BUNDLE)
 	python tests/bench/run_all.py --json build/bench.json $(BENCH)
