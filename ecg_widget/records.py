@@ -4,7 +4,9 @@ A recording is an `xarray.Dataset` with the variable ``signal (record, lead, tim
 ``record`` (text), ``lead`` (text; the standard leads spelled and ordered as in `LEADS`) and ``time`` (float64, s from
 the start; ``attrs["sampling_rate"]`` in Hz). NaN is a gap. Optional: ``wave`` (int8: 0 none, 1 P, 2 QRS, 3 T) with
 dims ``(record, time)`` or ``(record, lead, time)``, with ``wave_known`` (bool, same dims) where only parts were
-annotated; ``label (record, target)``, ``patient (record)`` and ``adc_step (record, lead)``, the millivolts of one step
+annotated; ``beat (record, nth_beat)`` (int8: codes of `ecg_widget.validation.BEATS`, 0 fills up), ``beat_time (record,
+nth_beat)`` (s, NaN where there is none) and ``beat_known (record, time)`` (bool: whether all beats are marked there);
+``label (record, target)``, ``patient (record)`` and ``adc_step (record, lead)``, the millivolts of one step
 of the analogue-to-digital converter.
 """
 
@@ -351,9 +353,34 @@ def _stack(opened: Sequence[xr.Dataset], paths: Sequence[Path]) -> xr.Dataset:
                 )
     attrs = {k: v for k, v in first.attrs.items() if all(ds.attrs.get(k) == v for ds in opened)}
     attrs["source"] = [ds.attrs["source"] for ds in opened]
+    opened = _same_marks(opened)
     waiting = all(is_lazy(ds["signal"]) for ds in opened)
     parts = [ds.drop_vars("signal") for ds in opened] if waiting else opened  # joining would read them
     ds = xr.concat(parts, "record", data_vars="minimal", coords="minimal", compat="override", join="override")
     if waiting:
         ds = ds.assign(signal=stacked([part["signal"].variable for part in opened]))
     return ds.assign_attrs(attrs)
+
+
+def _same_marks(opened: Sequence[xr.Dataset]) -> Sequence[xr.Dataset]:
+    """Records with as many places for beats each; those without marks beside some with are unknown."""
+    most = max(ds.sizes.get("nth_beat", 0) for ds in opened)
+    kinds = {name: ds[name] for ds in opened for name in ("wave", "beat") if name in ds}
+    out = []
+    for given in opened:
+        ds, samples = given, ("record", "time")
+        if "beat" in kinds and "beat" not in ds:
+            ds = ds.assign(
+                beat=(("record", "nth_beat"), np.zeros((1, 0), np.int8), kinds["beat"].attrs),
+                beat_time=(("record", "nth_beat"), np.zeros((1, 0)), {"units": "s"}),
+                beat_known=(samples, np.zeros((1, ds.sizes["time"]), bool)),
+            )
+        if "wave" in kinds and "wave" not in ds:
+            dims = kinds["wave"].dims
+            shape = [ds.sizes[d] for d in dims]
+            empty = np.zeros(shape, np.int8)
+            ds = ds.assign(wave=(dims, empty, kinds["wave"].attrs), wave_known=(dims, empty.astype(bool)))
+        if short := most - ds.sizes.get("nth_beat", most):
+            ds = ds.pad(nth_beat=(0, short), constant_values={"beat": 0, "beat_time": np.nan}, keep_attrs=True)
+        out.append(ds)
+    return out

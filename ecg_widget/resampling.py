@@ -21,7 +21,7 @@ def resample(ds: xr.Dataset, rate: float) -> xr.Dataset:
     if rate == old:
         return ds
     up, down = _ratio(old, rate)
-    known = {"signal", "wave", "wave_known", "adc_step"}
+    known = {"signal", "wave", "wave_known", "beat_known", "adc_step"}
     for name, variable in (*ds.data_vars.items(), *ds.coords.items()):
         if "time" in variable.dims and name not in known | {"time"}:
             raise ValueError(f"{name}: no rule to bring this variable to another rate; drop it with ds.drop_vars")

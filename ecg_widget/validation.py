@@ -14,6 +14,29 @@ from ecg_widget.time_axis import SampleIndex
 WAVES = ("none", "P", "QRS", "T")
 """What the values 0 to 3 of the variable ``wave`` mean."""
 
+BEATS = {
+    1: ("N", "normal"),
+    2: ("L", "left_bundle_branch_block"),
+    3: ("R", "right_bundle_branch_block"),
+    4: ("a", "aberrated_atrial_premature"),
+    5: ("V", "ventricular_premature"),
+    6: ("F", "fusion_of_ventricular_and_normal"),
+    7: ("J", "junctional_premature"),
+    8: ("A", "atrial_premature"),
+    9: ("S", "supraventricular_premature"),
+    10: ("E", "ventricular_escape"),
+    11: ("j", "junctional_escape"),
+    12: ("/", "paced"),
+    13: ("Q", "unclassifiable"),
+    25: ("B", "bundle_branch_block"),
+    30: ("?", "unclassified_while_learning"),
+    34: ("e", "atrial_escape"),
+    35: ("n", "supraventricular_escape"),
+    38: ("f", "fusion_of_paced_and_normal"),
+    41: ("r", "r_on_t_ventricular_premature"),
+}
+"""Symbol and meaning of the values of the variable ``beat`` above 0: the beat annotations of PhysioNet, by code."""
+
 _JITTER = 1e-3  # largest departure of a time stamp from the regular grid, in samples
 
 
@@ -64,6 +87,7 @@ def validate_ecg(ds: xr.Dataset) -> xr.Dataset:
     _check_names(ds)
     _check_time(ds)
     _check_optional(ds)
+    _check_beats(ds)
     # Values that are still in a file, or to be computed, are checked where they are read.
     if not is_lazy(signal) and np.isinf(signal.values).any():
         raise ValueError("signal: expected finite values or NaN for gaps, got infinity; mark the samples as NaN")
@@ -121,6 +145,9 @@ def _check_optional(ds: xr.Dataset) -> None:
     allowed: dict[str, tuple[tuple[str, ...], ...]] = {
         "wave": (("record", "time"), ("record", "lead", "time")),
         "wave_known": (("record", "time"), ("record", "lead", "time")),
+        "beat": (("record", "nth_beat"),),
+        "beat_time": (("record", "nth_beat"),),
+        "beat_known": (("record", "time"),),
         "label": (("record", "target"),),
         "patient": (("record",),),
         "adc_step": (("record", "lead"),),
@@ -141,3 +168,21 @@ def _check_optional(ds: xr.Dataset) -> None:
             raise ValueError("wave_known: expected the variable 'wave' with the same dims beside it; drop or add one")
     if "label" in ds and "target" not in ds.coords:
         raise ValueError("label: expected a coordinate 'target' with the names of the targets, got none")
+
+
+def _check_beats(ds: xr.Dataset) -> None:
+    if not {"beat", "beat_time", "beat_known"} & set(ds.variables):
+        return
+    kinds = {"beat": np.dtype(np.int8), "beat_time": np.dtype(np.float64), "beat_known": np.dtype(bool)}
+    for name, dtype in kinds.items():
+        if name not in ds:
+            raise ValueError(f"{name}: expected it beside the other variables of beats, got none; drop or add them all")
+        if ds[name].dtype != dtype:
+            raise TypeError(f"{name}: expected dtype {dtype}, got {ds[name].dtype}; use .astype({str(dtype)!r})")
+    if is_lazy(ds["beat"]) or is_lazy(ds["beat_time"]):
+        return
+    beat, time = ds["beat"].values, ds["beat_time"].values
+    if strange := sorted(set(np.unique(beat).tolist()) - {0, *BEATS}):
+        raise ValueError(f"beat: expected 0 none, or codes of beats {sorted(BEATS)}, got {strange[:5]}")
+    if not np.array_equal(np.isnan(time), beat == 0) or (np.diff(time, axis=1) < 0).any():
+        raise ValueError("beat_time: expected ascending s for each beat, NaN where beat is 0, got others")

@@ -127,7 +127,9 @@ class TestWFDB:
         assert open_ecg(path, comments=True).attrs["comments"] == ["Age: 74", "Dx: 59118001"]
 
     def test_unknown_option_names_the_known(self, record):
-        with pytest.raises(TypeError, match="WFDB reader has no option frequency; it knows comments, gain"):
+        with pytest.raises(
+            TypeError, match="WFDB reader has no option frequency; it knows annotations, comments, gain"
+        ):
             open_ecg(record(), frequency=5)
 
     def test_changed_samples_are_told(self, record):

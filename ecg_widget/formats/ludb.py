@@ -15,14 +15,16 @@ import numpy as np
 import xarray as xr
 
 from ecg_widget.formats import wfdb
+from ecg_widget.formats.wfdb_annotations import PEAKS, waves
 from ecg_widget.records import WAVES, RecordError
+
+__all__ = ["NAME", "locate", "read", "waves"]
 
 NAME = "LUDB"
 
 _RECORDS, _TABLE = "RECORDS", "ludb.csv"
 _HEAD = b"ID,Sex,Age,Rhythms,"
 _RECORD = re.compile(r"data/(\d{1,4})")
-_PEAKS = {"p": WAVES.index("P"), "N": WAVES.index("QRS"), "t": WAVES.index("T")}
 _SKIP, _NOTE = 59, 63  # codes: a long interval in the next four bytes; a text of so many bytes
 _RATE_NOTE = re.compile(rb"## time resolution: \d{1,6}(?:\.\d{1,6})?")
 _LARGEST = 1 << 20  # bytes of a list or annotation file; LUDB's largest has 300
@@ -104,7 +106,7 @@ def _names(path: Path) -> list[str]:
 
 
 def _record(header: Path, leads: Sequence[str] | None, units: str | None) -> xr.Dataset:
-    ds = wfdb.read(header, leads=leads, units=units)
+    ds = wfdb.read(header, leads=leads, units=units, annotations="none")
     shape = ds["signal"].shape[1:]
     wave, known = np.zeros(shape, np.int8), np.zeros(shape, bool)
     rate = ds["time"].attrs["sampling_rate"]
@@ -132,7 +134,7 @@ def _marks(path: Path, rate: float, n_samples: int) -> tuple[list[int], list[str
         raise RecordError(f"{path.name}: sampling rate: expected {rate:g} Hz as in the header, got {found.fs:g}")
     if len(samples) and (np.any(np.diff(samples) < 0) or samples[0] < 0 or samples[-1] >= n_samples):
         raise RecordError(f"{path.name}: expected marks in order from sample 0 to {n_samples - 1}, got others")
-    if strange := sorted(set(symbols) - {"(", ")", *_PEAKS}):
+    if strange := sorted(set(symbols) - {"(", ")", *PEAKS}):
         raise RecordError(f"{path.name}: expected the marks ( p N t ), got {strange[:5]}")
     return samples.tolist(), symbols
 
@@ -157,45 +159,3 @@ def _vet(data: bytes) -> None:
                 raise ValueError(f"expected no definitions in notes but one of the rate, got {text[:40]!r}")
     if at > len(data):
         raise ValueError("expected whole annotations, got a file that ends within one")
-
-
-def waves(samples: Sequence[int], symbols: Sequence[str], n_samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which wave each sample lies in, and whether the marks say so.
-
-    Parameters
-    ----------
-    samples
-        Of the marks, ascending.
-    symbols
-        ``(``, ``p``, ``N``, ``t`` or ``)`` for each.
-    n_samples
-        Of the recording.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        ``(time,)`` int8 as in `ecg_widget.records.WAVES`, and ``(time,)`` bool.
-
-    Examples
-    --------
-    The onset of the second wave is lacking, so what lies before its peak is unknown:
-
-    >>> wave, known = waves([1, 2, 3, 6, 7], ["(", "p", ")", "N", ")"], 10)
-    >>> wave.tolist(), known.astype(int).tolist()
-    ([0, 1, 1, 1, 0, 0, 2, 2, 0, 0], [0, 1, 1, 1, 0, 0, 1, 1, 0, 0])
-    """
-    wave, known = np.zeros(n_samples, np.int8), np.zeros(n_samples, bool)
-    if samples:
-        known[samples[0] : samples[-1] + 1] = True
-    for i in range(len(samples) - 1):
-        (a, left), (b, right) = (samples[i], symbols[i]), (samples[i + 1], symbols[i + 1])
-        if left in _PEAKS and right == ")":
-            wave[a : b + 1] = _PEAKS[left]
-        elif left == "(" and right in _PEAKS:
-            wave[a : b + 1] = _PEAKS[right]
-        elif (left, right) != (")", "("):  # a mark is lacking between the two
-            known[a + 1 : b] = False
-            for at, symbol in ((a, left), (b, right)):
-                if symbol in _PEAKS:
-                    wave[at] = _PEAKS[symbol]
-    return wave, known

@@ -2,7 +2,8 @@
 
 Formats 8, 16, 24, 32, 80, 160, 212, 310, 311 and, with FLAC, 508, 516, 524; several samples a frame; several
 segments, with a fixed or a variable layout. Samples that the format marks as invalid become NaN. Dates stay in the
-file, and so do the comments, which hold age, sex and diagnoses, unless they are asked for.
+file, and so do the comments, which hold age, sex and diagnoses, unless they are asked for. Annotations of the record
+become ``beat`` and ``wave``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from ecg_widget.formats.limits import LAZY_VALUES
+from ecg_widget.formats.wfdb_annotations import find, read_marks, variables
 from ecg_widget.formats.wfdb_header import Header, Signal, looks_like_header, read_header
 from ecg_widget.formats.wfdb_samples import Joined, Plain, Reading, piece_of, whole_only
 from ecg_widget.lazy import LazyArray, lazy_dataset
@@ -47,6 +49,7 @@ def read(
     units: str | None = None,
     gain: float | None = None,
     comments: bool = False,
+    annotations: str | None = None,
     lazy: bool | None = None,
 ) -> xr.Dataset:
     """Read one WFDB record.
@@ -61,6 +64,9 @@ def read(
         ADC steps for each unit, for signals whose header gives 0 or none ("uncalibrated"); an error where it gives one.
     comments
         Keep the header's comments in ``attrs["comments"]``. They tell of the patient.
+    annotations
+        Extension of the annotation file beside the header, such as ``"atr"`` or ``"pu0"``; None for ``"atr"`` where
+        there is one; ``"none"`` for none.
     lazy
         As in `ecg_widget.records.open_ecg`. A record read later is not held against its header's checksums, which need
         every sample. One of format 8, with skewed signals or of unstated length is read whole; True is then an error.
@@ -68,7 +74,8 @@ def read(
     Returns
     -------
     xarray.Dataset
-        One record, named after the header.
+        One record, named after the header. With an annotation file: ``beat``, ``beat_time`` and ``beat_known`` where
+        beats are marked, ``wave`` and ``wave_known (record, time)`` where onsets or ends of waves are.
 
     Raises
     ------
@@ -103,10 +110,14 @@ def read(
         ds = from_arrays(
             values, sampling_rate=samples.rate, leads=samples.names, units="mV", records=[path.stem], attrs=attrs
         )
-    if samples.steps is None:
+    if samples.steps is not None:
+        step = xr.DataArray([samples.steps], {"lead": spelled}, ("record", "lead"), attrs={"units": "mV"})
+        ds = ds.assign(adc_step=step.sel(lead=ds["lead"]))
+    marked = find(path, annotations)
+    if marked is None:
         return ds
-    step = xr.DataArray([samples.steps], {"lead": spelled}, ("record", "lead"), attrs={"units": "mV"})
-    return ds.assign(adc_step=step.sel(lead=ds["lead"]))
+    marks = read_marks(marked, header.rate, samples.n_samples / samples.rate)
+    return ds.assign(variables(marked.name, marks, samples.rate, samples.n_samples, lazy=later))
 
 
 def _later(samples: Plain | Joined, *, lazy: bool | None) -> bool:
