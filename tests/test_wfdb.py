@@ -181,6 +181,36 @@ class TestSegments:
         np.testing.assert_allclose(ds.signal.sel(lead="II"), whole.signal.sel(lead="II"), rtol=1e-6)
         np.testing.assert_allclose(ds.signal.sel(lead="I")[0, 500:], whole.signal.sel(lead="I")[0, 500:], rtol=1e-6)
 
+    def test_segments_of_several_rates(self, tmp_path):
+        """As MIMIC-IV has them: a variable layout, a lead with several samples a frame, one that comes and goes."""
+        rng = np.random.default_rng(4)
+        fast, slow = rng.integers(-900, 900, 1600), rng.integers(-900, 900, 400)
+
+        def part(name, first, last, *, resp):
+            signals = [fast[4 * first : 4 * last], *([slow[first:last]] if resp else [])]
+            n = len(signals)
+            wfdb.wrsamp(name, fs=100, units=["mV"] * n, sig_name=["II", "aVR"][:n], e_d_signal=signals,
+                        samps_per_frame=[4, 1][:n], fmt=["16"] * n, adc_gain=[200.0] * n, baseline=[0] * n,
+                        write_dir=str(tmp_path))  # fmt: skip
+
+        part("s1", 0, 100, resp=True)
+        part("s2", 150, 400, resp=False)
+        (tmp_path / "lay.hea").write_text("lay 2 100 0\n~ 0x4 200/mV 0 0 0 0 0 II\n~ 0 200/mV 0 0 0 0 0 aVR\n")
+        (tmp_path / "whole.hea").write_text("whole/4 2 100 400\nlay 0\ns1 100\n~ 50\ns2 250\n")
+        with pytest.raises(RecordError, match=r"whole.hea: sampling rate: .* got II 400 Hz, aVR 100 Hz; choose"):
+            open_ecg(tmp_path / "whole")
+        for lazy in (False, True):
+            ds = open_ecg(tmp_path / "whole", leads=["II"], lazy=lazy)
+            assert ds.time.attrs["sampling_rate"] == 400
+            expected = fast / 200
+            expected[400:600] = np.nan
+            np.testing.assert_allclose(ds.signal.values[0, 0], expected, rtol=1e-6)
+            np.testing.assert_allclose(ds.signal[0, 0, 390:611].values, expected[390:611], rtol=1e-6)
+            ds = open_ecg(tmp_path / "whole", leads=["aVR"], lazy=lazy)
+            expected = np.full(400, np.nan)
+            expected[:100] = slow[:100] / 200
+            np.testing.assert_allclose(ds.signal.values[0, 0], expected, rtol=1e-6)
+
     @pytest.mark.parametrize(
         ("middle", "message"),
         [

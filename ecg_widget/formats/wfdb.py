@@ -145,6 +145,14 @@ def _plain(header: Header, leads: Sequence[str] | None, units: str | None, gain:
 def _joined(header: Header, leads: Sequence[str] | None, units: str | None, gain: float | None) -> Joined:
     layout, parts = _vet_segments(header)
     names = [layout[i] for i in _select(header.path.name, layout, leads)]
+    found = {(s.lead, s.per_frame) for part in parts if part is not None for s in part.signals if s.lead in names}
+    if len({per_frame for _, per_frame in found}) != 1:
+        rates = ", ".join(f"{name} {header.rate * n:g} Hz" for name, n in sorted(found))
+        raise RecordError(
+            f"{header.path.name}: sampling rate: expected one for all leads and segments, got {rates}; choose some "
+            "with leads="
+        )
+    ((_, per_frame), *_) = found
     segments = []
     start = 0
     for (_, length), part in zip(header.segments, parts, strict=True):
@@ -152,8 +160,8 @@ def _joined(header: Header, leads: Sequence[str] | None, units: str | None, gain
         if part is not None and here and length:
             plain = _plain(part, [canonical_lead(name) for name in here], units, gain)
             segments.append((start, plain, tuple(names.index(name) for name in plain.names)))
-        start += length
-    return Joined(header.path.name, names, header.rate, tuple(segments), header.n_samples)
+        start += length * per_frame
+    return Joined(header.path.name, names, header.rate * per_frame, tuple(segments), header.n_samples * per_frame)
 
 
 def _vet_segments(header: Header) -> tuple[list[str], list[Header | None]]:
@@ -170,10 +178,10 @@ def _vet_segments(header: Header) -> tuple[list[str], list[Header | None]]:
         if not path.is_file():
             raise RecordError(f"{file}: segment {name}: expected {path.name} beside the header, got none")
         part = read_header(path, role="layout" if variable and i == 0 else "segment")
-        if (part.rate, part.n_samples) != (header.rate, length) or any(s.per_frame != 1 for s in part.signals):
+        if (part.rate, part.n_samples) != (header.rate, length):
             raise RecordError(
-                f"{path.name}: expected {length} samples at {header.rate:g} Hz, one a frame, as {file} says, got "
-                f"{part.n_samples} at {part.rate:g} Hz"
+                f"{path.name}: expected {length} samples at {header.rate:g} Hz as {file} says, got {part.n_samples} at "
+                f"{part.rate:g} Hz"
             )
         names = [s.lead for s in part.signals]
         layout = layout or names
