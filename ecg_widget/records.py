@@ -225,8 +225,8 @@ def open_ecg(
     -------
     xarray.Dataset
         Of the contract, validated. ``attrs``: ``source`` (file name without folder; a list for several), ``format``,
-        ``reader`` with version, ``filters`` (text, "" where the file states none). Names, identifiers, dates and other
-        data on the patient are left in the file.
+        ``reader`` with version, ``filters`` (text, "" where the file states none), ``device`` (maker and model, where
+        the file has fields for them). Names, identifiers, dates and other data on the patient are left in the file.
 
     Raises
     ------

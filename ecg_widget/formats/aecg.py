@@ -19,8 +19,9 @@ from ecg_widget import __version__
 from ecg_widget.formats.aecg_times import SECONDS, Clock, seconds
 from ecg_widget.formats.aecg_waves import choose_set, wave_variables
 from ecg_widget.formats.channels import Stored, chosen, dataset, factor
+from ecg_widget.formats.device import device
 from ecg_widget.formats.limits import RATES, STEPS, check_header, check_step
-from ecg_widget.formats.xml_document import MOST_VALUES, Element, attribute, children, finite, parse, root_name
+from ecg_widget.formats.xml_document import MOST_VALUES, Element, attribute, children, finite, parse, root_name, text
 from ecg_widget.leads import canonical_lead
 from ecg_widget.records import RecordError
 
@@ -110,6 +111,10 @@ def read(
         "format": NAME,
         "reader": f"ecg_widget {__version__}",
         "filters": _filters(file, found),
+        **device(
+            text(file, found, "author/seriesAuthor/manufacturerOrganization/name", ""),
+            text(file, found, "author/seriesAuthor/manufacturedSeriesDevice/manufacturerModelName", ""),
+        ),
     }
     if len(sets) > 1:
         attrs["sequence_sets"] = len(sets)

@@ -2,7 +2,8 @@
 
 The rhythm is the multiplex group whose originality is ORIGINAL; derived groups, such as the median beat, are never
 mixed into it. Values are sample x sensitivity x correction factor + baseline in the channel's units (DICOM PS3.3,
-C.10.9). Patient, institution, operators, identifiers and dates stay in the file.
+C.10.9). Maker and model are kept as ``attrs["device"]``; patient, institution, operators, identifiers and dates stay
+in the file.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ecg_widget.formats.device import device
 from ecg_widget.formats.dicom_waves import Beat, beats, waves
 from ecg_widget.formats.limits import LARGEST_FILE, check_header
 from ecg_widget.leads import LEADS, canonical_lead, canonical_leads
@@ -83,6 +85,7 @@ def read(
         with _Bounded(path) as stream:
             dicom = pydicom.dcmread(stream)
         attrs = {"format": NAME, "kind": _kind(file, dicom), "reader": f"pydicom {pydicom.__version__}"}
+        attrs |= device(*(str(dicom.get(word) or "") for word in ("Manufacturer", "ManufacturerModelName")))
         groups = list(dicom.get("WaveformSequence", []))
         chosen = _choose(file, groups, group)
         annotations = list(dicom.get("WaveformAnnotationSequence", []))

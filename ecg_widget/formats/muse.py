@@ -16,6 +16,7 @@ import xarray as xr
 
 from ecg_widget import __version__
 from ecg_widget.formats.channels import Stored, chosen, dataset, factor
+from ecg_widget.formats.device import device
 from ecg_widget.formats.limits import check_header, check_step
 from ecg_widget.formats.xml_document import (
     MOST_VALUES,
@@ -88,7 +89,8 @@ def read(
     if checksums not in ("error", "ignore"):
         raise ValueError(f"checksums: expected 'error' or 'ignore', got {checksums!r}")
     file = path.name
-    item = _choose(file, children(parse(path), "Waveform"), waveform)
+    root = parse(path)
+    item = _choose(file, children(root, "Waveform"), waveform)
     kind = text(file, item, "SampleType", "CONTINUOUS_SAMPLES")
     if kind != "CONTINUOUS_SAMPLES":
         raise RecordError(f"{file}: SampleType: expected CONTINUOUS_SAMPLES, got {kind[:40]!r}")
@@ -125,6 +127,7 @@ def read(
         steps[name] = steps["I"] * min(abs(a), abs(b)) if steps["I"] == steps["II"] else float("nan")
     off = [n for n, e in zip(names, found, strict=True) if n in kept and text(file, e, "LeadOff", "").upper() == "TRUE"]
     attrs = {"source": file, "format": NAME, "reader": f"ecg_widget {__version__}", "filters": _filters(file, item)}
+    attrs |= device(text(file, root, "TestDemographics/AcquisitionDevice", ""))
     extra = {"derived_leads": computed, **({"leads_off": off} if off else {})}
     values = np.stack([volts[name] for name in kept])
     stored = Stored(

@@ -2,7 +2,7 @@
 
 Samples as 16-bit numbers or Huffman codes, plain or as first or second differences, whole or less the reference beat
 of section 5, at one rate or with bimodal compression. Version 3 is not read. Patient, devices, dates, texts and
-diagnoses stay in the file: of section 1 the three entries on filters alone are looked at.
+diagnoses stay in the file: of section 1 the entries on filters and the model of the device alone are looked at.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import numpy as np
 import xarray as xr
 
 from ecg_widget.formats.channels import Stored, chosen, dataset, factor, named
+from ecg_widget.formats.device import device
 from ecg_widget.formats.limits import LAZY_VALUES, check_header
 from ecg_widget.formats.scp_bimodal import expanded, n_stored
 from ecg_widget.formats.scp_codes import read_tables
-from ecg_widget.formats.scp_sections import Beats, Lead, read_beats, read_filters, read_leads, read_packed
+from ecg_widget.formats.scp_sections import Beats, Lead, read_beats, read_facts, read_leads, read_packed
 from ecg_widget.records import RecordError
 
 NAME = "SCP-ECG"
@@ -110,10 +111,10 @@ def read(
     try:
         sections = _sections(path, checksum=checksum)
         stored, compression = _stored(path, sections, leads, units, names)
-        filters = read_filters(sections.get(1, b""))
+        filters, model = read_facts(sections.get(1, b""))
     except struct.error as error:
         raise RecordError(f"{file}: expected complete sections, got too few bytes: {error}") from None
-    attrs = {"source": file, "format": NAME, "reader": f"ecg_widget {__version__}", "filters": filters}
+    attrs = {"source": file, "format": NAME, "reader": f"ecg_widget {__version__}", "filters": filters, **device(model)}
     if compression:
         attrs["compression"] = compression
     return dataset(stored, attrs, lazy=False)

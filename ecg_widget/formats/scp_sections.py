@@ -12,7 +12,7 @@ from ecg_widget.formats.scp_bimodal import check_zones
 from ecg_widget.formats.scp_codes import Table, decoded, summed
 from ecg_widget.records import RecordError
 
-__all__ = ["Beats", "Lead", "Packed", "read_beats", "read_filters", "read_leads", "read_packed"]
+__all__ = ["Beats", "Lead", "Packed", "read_beats", "read_facts", "read_leads", "read_packed"]
 
 _LARGEST_CODED = 1 << 20  # bytes of coded samples; twelve leads of the largest size that the format can state
 _MOST_LEADS = 85
@@ -126,18 +126,20 @@ def read_beats(file: str, body: bytes) -> Beats:
     return Beats(length, fiducial, places, tuple(struct.iter_unpack("<II", zones)))
 
 
-def read_filters(body: bytes) -> str:
-    """Of section 1, where entries are a tag, a size and a value, the tags 27 to 29."""
+def read_facts(body: bytes) -> tuple[str, str]:
+    """Filters (tags 27 to 29) and the device's model (tag 14) of section 1, whose entries are tag, size and value."""
     parts = []
-    at = 0
+    at, model = 0, ""
     while at + 3 <= len(body) and body[at] != 255:
         tag, size = struct.unpack_from("<BH", body, at)
         value = body[at + 3 : at + 3 + size]
         at += 3 + size
-        if tag == 27 and any(value[:2]) and size == 2:
+        if tag == 14:  # six letters behind numbers of institution, department and device, which stay in the file
+            model = value[8:14].split(b"\0")[0].decode("ascii", "replace")
+        elif tag == 27 and any(value[:2]) and size == 2:
             parts.append(f"high-pass {int.from_bytes(value, 'little') / 100:g} Hz")
         elif tag == 28 and any(value[:2]) and size == 2:
             parts.append(f"low-pass {int.from_bytes(value, 'little')} Hz")
         elif tag == 29 and size == 1 and value:
             parts += [name for bit, name in ((1, "notch 60 Hz"), (2, "notch 50 Hz")) if value[0] & bit]
-    return ", ".join(parts)
+    return ", ".join(parts), model

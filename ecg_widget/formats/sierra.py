@@ -19,6 +19,7 @@ import xarray as xr
 
 from ecg_widget import __version__
 from ecg_widget.formats.channels import Stored, chosen, dataset, factor
+from ecg_widget.formats.device import device
 from ecg_widget.formats.limits import check_header, check_step
 from ecg_widget.formats.sierra_xli import decode
 from ecg_widget.formats.xml_document import Element, children, decode_base64, finite, parse, root_name, text
@@ -118,6 +119,7 @@ def read(
         "version": version,
         "reader": f"ecg_widget {__version__}",
         "filters": facts.filters(),
+        **device(text(file, root, "dataacquisition/machine", "")),
     }
     if end < n_samples:
         attrs["calibration"] = (n_samples - end) / rate
