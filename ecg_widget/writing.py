@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ecg_widget.privacy import FREE_TEXT
+
 __all__ = ["cluster_runs", "read_segments", "write_annotations", "write_dataset", "write_segments"]
 
 COLUMNS = ("record", "start", "end", "cluster", "name")
@@ -254,7 +256,7 @@ def write_annotations(
     return path
 
 
-def write_dataset(path: str | Path, ds: xr.Dataset) -> Path:
+def write_dataset(path: str | Path, ds: xr.Dataset, *, free_text: bool = False) -> Path:
     """Write a recording or a segmentation to ``.nc`` (netCDF 4) or ``.zarr``, with the attrs of the CF conventions.
 
     Attrs that those files cannot hold (mappings, booleans, None) become JSON text.
@@ -265,6 +267,8 @@ def write_dataset(path: str | Path, ds: xr.Dataset) -> Path:
         Its suffix says which. What lies there is replaced.
     ds
         Of the data contract, or of `ecg_widget.TimeClusters.predict`.
+    free_text
+        Whether what people typed, and a reader kept on request (``comments``, ``annotation_text``), is written too.
 
     Returns
     -------
@@ -288,6 +292,8 @@ def write_dataset(path: str | Path, ds: xr.Dataset) -> Path:
     path = Path(path)
     out = ds.copy(deep=False)
     out.attrs = {"Conventions": "CF-1.11", **_plain(ds.attrs)}
+    for key in () if free_text else FREE_TEXT:
+        out.attrs.pop(key, None)
     for name in out.variables:
         out[name].attrs = {**_CF.get(str(name), {}), **_plain(ds[name].attrs)}
         out[name].encoding = {}

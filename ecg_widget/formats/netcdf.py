@@ -11,6 +11,7 @@ import xarray as xr
 
 from ecg_widget.formats import hdf5
 from ecg_widget.formats.limits import check_header
+from ecg_widget.privacy import without_personal
 from ecg_widget.records import RecordError, millivolts, validate_ecg
 from ecg_widget.validation import check_rate
 
@@ -31,7 +32,9 @@ def locate(path: Path) -> Path | None:
     return path if found else None
 
 
-def read(path: Path, *, leads: Sequence[str] | None = None, units: str | None = None) -> xr.Dataset:
+def read(
+    path: Path, *, leads: Sequence[str] | None = None, units: str | None = None, personal: bool = False
+) -> xr.Dataset:
     """Read one file.
 
     Parameters
@@ -40,11 +43,15 @@ def read(path: Path, *, leads: Sequence[str] | None = None, units: str | None = 
         The file.
     leads, units
         As in `ecg_widget.records.open_ecg`.
+    personal
+        Keep attrs and variables whose names sound as if they told of a person, a place or a date, and free text. The
+        contract's ``patient`` is kept anyhow.
 
     Returns
     -------
     xarray.Dataset
         With the stored variables and attrs; ``source``, ``format`` and ``reader`` are those of this file.
+        ``attrs["left_out"]`` names what is not kept.
 
     Raises
     ------
@@ -65,7 +72,7 @@ def read(path: Path, *, leads: Sequence[str] | None = None, units: str | None = 
         check_header(file, n_channels=n_leads, n_samples=n_samples * n_records, rate=rate)
     try:
         with xr.open_dataset(path, decode_times=False, decode_timedelta=False) as opened:
-            ds = opened.load()
+            ds = opened.load() if personal else without_personal(opened).load()
         stated = ds["signal"].attrs.get("units", units)
         if stated is None or millivolts(stated) != 1 or (units is not None and millivolts(units) != 1):
             raise RecordError(  # noqa: TRY301

@@ -18,6 +18,7 @@ import xarray as xr
 from ecg_widget.formats.limits import LAZY_VALUES, check_header
 from ecg_widget.formats.zarr_metadata import Array, Group, is_group, read_group
 from ecg_widget.lazy import LazyArray, lazy_variable
+from ecg_widget.privacy import without_personal
 from ecg_widget.records import RecordError, millivolts, validate_ecg
 from ecg_widget.time_axis import SHORT, sample_times
 from ecg_widget.validation import WAVES, check_rate
@@ -35,7 +36,12 @@ def locate(path: Path) -> Path | None:
 
 
 def read(
-    path: Path, *, leads: Sequence[str] | None = None, units: str | None = None, lazy: bool | None = None
+    path: Path,
+    *,
+    leads: Sequence[str] | None = None,
+    units: str | None = None,
+    personal: bool = False,
+    lazy: bool | None = None,
 ) -> xr.Dataset:
     """Read one zarr group.
 
@@ -45,11 +51,15 @@ def read(
         The group's folder, of format 2 or 3.
     leads, units, lazy
         As in `ecg_widget.records.open_ecg`.
+    personal
+        Keep attrs and variables whose names sound as if they told of a person, a place or a date, and free text. The
+        contract's ``patient`` is kept anyhow.
 
     Returns
     -------
     xarray.Dataset
         With the stored variables and attrs; ``source``, ``format`` and ``reader`` are those of this file.
+        ``attrs["left_out"]`` names what is not kept.
 
     Raises
     ------
@@ -63,6 +73,7 @@ def read(
     zarr = library()
     try:
         ds = _open(zarr, path, group, lazy=lazy)
+        ds = ds if personal else without_personal(ds)
         ds = validate_ecg(_select(path.name, _in_millivolts(path.name, ds, units), leads))
     except RecordError:
         raise
