@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import html
 import logging
+import sys
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +18,12 @@ from ecg_widget.files import write_whole
 if TYPE_CHECKING:
     from ecg_widget.widget import ECGWidget
 
-__all__ = ["save_view", "with_picture"]
+__all__ = ["save_view", "static_picture", "still_html", "with_picture"]
 
 log = logging.getLogger(__name__)
+_TEXT = "ECG with segments as a network sees them; static picture"
+_BESIDE = "<!-- the static picture of this view is an output of its own -->"  # in place of the name of an object
+_shown_in: weakref.WeakKeyDictionary[ECGWidget, str] = weakref.WeakKeyDictionary()  # run of a cell by widget
 _COLUMN = 0.4  # mm; of the samples in it the least and the greatest are drawn: what a screen can show
 
 
@@ -37,26 +45,79 @@ def save_view(widget: ECGWidget, path: str | Path, kind: str, **options: Any) ->
 
 
 def with_picture(widget: ECGWidget, bundle: Any) -> Any:
-    """Add a static SVG to what a widget displays as; without it where there is nothing to draw.
+    """Add a static picture to what a widget displays as; nothing where there is nothing to draw.
+
+    In a cell that runs, the picture is an output of its own before the view. Both in one output would not do:
+    a notebook that keeps the state of widgets (nbclient and nbconvert do unless told otherwise), and every reader of
+    notebooks that knows widgets, takes the view, and where its code cannot be had from the network shows nothing.
+    A view that lives hides the picture. Elsewhere the picture is one more type in the same output.
 
     The picture is of what stands at that moment, be it a draft: nothing is computed for it and Matplotlib is not
     loaded, so that it costs some milliseconds. It names no record.
     """
-    result = widget._shown  # noqa: SLF001  (as it stands: `result` would wait for the exact one)
-    if bundle is None or result is None or result.sizes["cell"] == 0:
+    if bundle is None or not (picture := static_picture(widget)):
         return bundle
     data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+    if _published(widget, picture):
+        return {**data, "text/html": _BESIDE}, metadata
+    return {**data, "image/svg+xml": picture}, metadata
+
+
+def static_picture(widget: ECGWidget) -> str:
+    """SVG of what a widget shows; ``""`` for nothing."""
+    result = widget._shown  # noqa: SLF001  (as it stands: `result` would wait for the exact one)
+    if result is None or result.sizes["cell"] == 0:
+        return ""
     try:
         from ecg_widget.figures.segments import scene_of  # noqa: PLC0415
         from ecg_widget.figures.svg_text import svg_text  # noqa: PLC0415
 
-        shown = _as_shown(widget)
-        scene = scene_of(result, _recordings(widget), record=widget.record, finest=_COLUMN, scale=None, **shown)
-        picture = svg_text(scene)
+        scene = scene_of(
+            result, _recordings(widget), record=widget.record, finest=_COLUMN, scale=None, **_as_shown(widget)
+        )
+        return svg_text(scene)
     except Exception:  # a display must not fail for want of its picture
         log.exception("no static picture")
-        return bundle
-    return {**data, "image/svg+xml": picture}, metadata
+        return ""
+
+
+def _published(widget: ECGWidget, picture: str) -> bool:
+    """Show the picture as an output of the running cell, once for each run; False where no cell runs."""
+    shell, run = _running()
+    if not run:
+        return False
+    if _shown_in.get(widget) != run:
+        _shown_in[widget] = run
+        shell.display_pub.publish(
+            {"text/html": still_html(picture, widget.still), "image/svg+xml": picture, "text/plain": _TEXT}
+        )
+    return True
+
+
+def still_html(picture: str, name: str) -> str:
+    """HTML of a picture that no sanitiser takes away: an image, which the page finds by its class.
+
+    Examples
+    --------
+    >>> still_html("<svg/>", "ecg-still-1").split(" src=")[1]
+    '"data:image/svg+xml;base64,PHN2Zy8+"></div>'
+    """
+    packed = base64.b64encode(picture.encode()).decode()
+    return (  # the browser does not even read an image that is hidden and may wait
+        f'<div class="{html.escape(name)}"><img alt="{_TEXT}" loading="lazy" style="max-width:100%;height:auto" '
+        f'src="data:image/svg+xml;base64,{packed}"></div>'
+    )
+
+
+def _running() -> tuple[Any, str]:
+    """The shell of a notebook and the request that runs a cell in it; ``""`` outside of cells."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    with contextlib.suppress(AttributeError, KeyError, TypeError, LookupError):
+        parent = shell.kernel.get_parent("shell")  # type: ignore[union-attr]
+        if parent["header"]["msg_type"] == "execute_request":
+            return shell, str(parent["header"]["msg_id"])
+    return shell, ""
 
 
 def _as_shown(widget: ECGWidget) -> dict[str, Any]:

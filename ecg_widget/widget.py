@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ from ecg_widget.controls import Controls
 from ecg_widget.explorer import Explorer
 from ecg_widget.export import page_size, to_html
 from ecg_widget.fits import ANCHOR, N_CLUSTERS
+from ecg_widget.iframe import Frame, to_iframe
 from ecg_widget.lifetime import forget
 from ecg_widget.selection import check_names, check_selection, selected
 from ecg_widget.still import save_view, with_picture
@@ -93,6 +95,8 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         What the controls offer.
     error, progress : str
         What went wrong, what is being computed; empty if nothing.
+    still : str
+        Class of the static picture that stands in a notebook for the view, see `ecg_widget.still`.
     explorer : Explorer
         The computation behind the view; ``w.explorer.segmentation()`` has the segments of all records.
 
@@ -125,6 +129,7 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     choices = t.Dict().tag(sync=True, echo_update=False)
     error = t.Unicode().tag(sync=True, echo_update=False)
     progress = t.Unicode().tag(sync=True, echo_update=False)
+    still = t.Unicode(read_only=True).tag(sync=True, echo_update=False)
 
     def __init__(self, explorer: Explorer, **traits: Any) -> None:
         self.explorer = explorer
@@ -157,6 +162,10 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         if bool(first["valid"].any()):
             quantile = np.nanquantile(first["entropy"].values, 1 - UNCERTAIN_SHARE)
             self.threshold = round(float(np.ceil(quantile * 100)) / 100, 2)
+
+    @t.default("still")
+    def _new_still(self) -> str:
+        return f"ecg-still-{secrets.token_hex(8)}"
 
     @t.validate("layers")
     def _valid_layers(self, proposal: Any) -> list[str]:
@@ -408,6 +417,13 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     def export_size(self, **options: Any) -> int:
         """Bytes that `to_html` would write with the same options; nothing is written."""
         return page_size(self, **options)
+
+    def to_iframe(self, **options: Any) -> Frame:
+        """Freeze the view into an output that stays interactive without a kernel, for the last line of a cell.
+
+        Options are those of `ecg_widget.iframe.to_iframe`: height, max_bytes, and those of `to_html`.
+        """
+        return to_iframe(self, **options)
 
     def to_svg(self, path: str | Path, *, width_mm: float | None = None, **options: Any) -> None:
         """Write what is shown as SVG on millimetre-exact ECG paper; options of `ecg_widget.figures.save_segments`."""

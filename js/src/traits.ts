@@ -63,6 +63,8 @@ export interface PythonTraits {
   choices: Partial<Choices> | null;
   error: string;
   progress: string;
+  /** Class of the static picture that stands where no view can be; absent in an exported page. */
+  still?: string;
 }
 
 export type Traits = UserTraits & PythonTraits;

@@ -2,6 +2,7 @@
 // widgets, so everything lives in closures and nothing at module level.
 import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
 import { State, type Traits } from "./state.ts";
+import { hideStill } from "./still.ts";
 import { View } from "./view.ts";
 
 /** anywidget before 0.11 passes no signal. */
@@ -14,7 +15,9 @@ export default () => {
     initialize({ model, signal }: Props<InitializeProps<Traits>>) {
       const state = new State(model);
       shared = state;
+      const showStill = hideStill(model.get("still"));
       return once(signal, () => {
+        showStill();
         state.dispose();
         shared = shared === state ? null : shared;
       });
