@@ -1,5 +1,7 @@
 """``%ecg`` and ``%%ecg`` in a real IPython shell: what they show, what they refuse and how, what Tab offers."""
 
+from argparse import Namespace
+
 import numpy as np
 import pytest
 from IPython.core.completer import provisionalcompleter
@@ -8,6 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 import ecg_widget as ecg
+from ecg_widget.magic_values import recordings_of
 from ecg_widget.magic_words import split, value_of
 
 
@@ -142,12 +145,13 @@ def test_defaults_are_those_of_explore(run, ds):
         "paths",
     ],
 )
-def test_paths_as_people_write_them(run, ip, ds, home, line):
+@pytest.mark.usefixtures("run")
+def test_paths_as_people_write_them(ip, ds, home, line):
     path = saved(ds, home / "my records" / "r03")
     ip.user_ns.update(path=path, paths=[str(path)])
-    widget = run(f"%ecg {line} --clusters 2")
-    assert widget.record == "r03"
-    np.testing.assert_allclose(widget.explorer.ds["signal"].values[0], ds["signal"].values[0], atol=0.01)
+    found = recordings_of(split(line), Namespace(leads=None, units=None, sampling_rate=None), ip)
+    assert found["record"].values.tolist() == ["r03"]
+    np.testing.assert_allclose(found["signal"].values[0], ds["signal"].values[0], atol=0.01)
 
 
 def test_several_files_are_read_together(run, ds, tmp_path):
