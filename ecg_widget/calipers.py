@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["check_calipers", "check_display"]
 
 KINDS = ("time", "voltage", "march", "rr", "qt")
-VALUES = ("ms", "bpm", "mV", "rr_ms", "bazett_ms", "fridericia_ms")
+VALUES = ("ms", "bpm", "mV", "rr_ms", "bazett_ms", "fridericia_ms", "column_ms")
 MOST = 1000
 LONGEST_NAME = 10_000
 DISPLAY: dict[str, tuple[object, ...]] = {
@@ -33,7 +33,9 @@ def check_calipers(calipers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
         Each with ``kind`` (``"time"``, ``"voltage"``, ``"march"``, ``"rr"``, ``"qt"``), ``record``, ``lead``, ``start``
         and ``end`` in s; of a voltage ``start`` is the reference. The page adds what it measured: ``ms``; ``bpm`` of an
         R-R interval and of a march-out; ``mV`` of a voltage; of a QT interval ``rr_ms``, ``bazett_ms``
-        (QT / RR ** (1/2), both in s) and ``fridericia_ms`` (QT / RR ** (1/3)), by the last R-R caliper of the record.
+        (QT / RR ** (1/2), both in s) and ``fridericia_ms`` (QT / RR ** (1/3)), by the last R-R caliper of the record;
+        ``column_ms`` where an end was set while only the extremes of columns of so many ms were drawn, as in hours of a
+        long recording: an end may be that far beside what it marks, and ``mV`` is between two extremes.
 
     Returns
     -------

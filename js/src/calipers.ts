@@ -30,6 +30,31 @@ export interface Caliper {
   readonly rr_ms?: number;
   readonly bazett_ms?: number;
   readonly fridericia_ms?: number;
+  /** Where an end was set on a picture of extremes: each stands for so much time, and the end may be as much beside. */
+  readonly column_ms?: number;
+}
+
+/** ms; intervals of single beats are not read off wider columns: half a small square */
+const FINE = 20;
+
+/** ms that each drawn column of extremes stands for; 0 where every sample is drawn */
+export function columnOf({ decimation, samplingRateRecorded }: Recording): number {
+  return decimation > 1 ? round((1000 * decimation) / samplingRateRecorded, 3) : 0;
+}
+
+/** Why a kind cannot be measured here; "" where it can. */
+export function obstacle(kind: Kind, recording: Recording): string {
+  const column = columnOf(recording);
+  return (kind === "rr" || kind === "qt") && column > FINE
+    ? `R-R and QT need every sample; here a column stands for ${spanText(column)}: show a shorter part`
+    : "";
+}
+
+/** With an end somewhere else: what was measured before is gone. */
+export function moved(caliper: Caliper, ends: { start?: number; end?: number }, recording: Recording): Caliper {
+  const { kind, record, lead, start, end, column_ms = 0 } = { ...caliper, ...ends };
+  const column = Math.max(columnOf(recording), column_ms);
+  return { kind, record, lead, start, end, ...(column > 0 ? { column_ms: column } : {}) };
 }
 
 /** Time of the nearest sample inside the recording. */
@@ -49,9 +74,15 @@ export function measured(calipers: readonly Caliper[], recording: Recording): Ca
   return calipers.map((c) => (c.record === recording.record ? one(c, recording, rr ? rr.end - rr.start : 0) : c));
 }
 
-function one({ kind, record, lead, start, end }: Caliper, recording: Recording, rr: number): Caliper {
-  const at = { kind, record, lead, start, end };
+function one(caliper: Caliper, recording: Recording, rr: number): Caliper {
+  const { kind, record, lead, start, end, mV, column_ms } = caliper;
+  const at = { kind, record, lead, start, end, ...(column_ms === undefined ? {} : { column_ms }) };
   if (kind === "voltage") {
+    // Of a value that was read off other samples than are drawn now, those are the better ones.
+    const here = recording.decimation === 1 && [start, end].every((time) => sampleAt(recording, time) >= 0);
+    if (mV !== undefined && (column_ms !== undefined || !here)) {
+      return { ...at, mV };
+    }
     const signal = recording.signal[recording.leads.indexOf(lead)];
     const value = (time: number) => signal?.[sampleAt(recording, time)] ?? Number.NaN;
     const difference = value(end) - value(start);
@@ -77,21 +108,32 @@ function one({ kind, record, lead, start, end }: Caliper, recording: Recording, 
     : { ...at, ms };
 }
 
+/** "820 ms", "72.4 s", "31.5 min" */
+function spanText(ms: number): string {
+  return ms < 10_000
+    ? `${Math.round(ms)} ms`
+    : ms < 600_000
+      ? `${(ms / 1000).toFixed(1)} s`
+      : `${(ms / 60_000).toFixed(1)} min`;
+}
+
 /** The value as it stands on the paper. */
 export function valueText(c: Caliper): string {
   const ms = (value: number | undefined) => (value === undefined ? "?" : String(Math.round(value)));
+  const near = c.column_ms === undefined ? "" : ` \u00b1 ${spanText(c.column_ms)}`;
+  const long = c.ms === undefined ? "? ms" : `${spanText(c.ms)}${near}`;
   switch (c.kind) {
     case "voltage":
       return c.mV === undefined ? "no voltage here" : `${signed(c.mV)} mV`;
     case "time":
-      return `${ms(c.ms)} ms`;
+      return long;
     case "march":
-      return c.bpm === undefined ? `${ms(c.ms)} ms` : `${ms(c.ms)} ms, ${ms(c.bpm)}/min`;
+      return c.bpm === undefined || c.bpm < 1 ? long : `${long}, ${ms(c.bpm)}/min`;
     case "rr":
-      return c.bpm === undefined ? `RR ${ms(c.ms)} ms` : `RR ${ms(c.ms)} ms, ${ms(c.bpm)}/min`;
+      return c.bpm === undefined ? `RR ${long}` : `RR ${long}, ${ms(c.bpm)}/min`;
     case "qt":
       return c.rr_ms === undefined
-        ? `QT ${ms(c.ms)} ms`
+        ? `QT ${long}`
         : `QT ${ms(c.ms)} ms, QTc ${ms(c.bazett_ms)} Bazett, ${ms(c.fridericia_ms)} Fridericia`;
   }
 }
@@ -101,13 +143,15 @@ export function caliperText(c: Caliper): string {
   const name = KINDS.find(([kind]) => kind === c.kind)?.[1] ?? c.kind;
   const missing = c.kind === "qt" && c.rr_ms === undefined ? "; QTc needs an R-R caliper" : "";
   const from = c.rr_ms === undefined ? "" : ` (RR ${Math.round(c.rr_ms)} ms)`;
-  return `${name}, lead ${c.lead}, ${c.start.toFixed(3)} to ${c.end.toFixed(3)} s: ${valueText(c)}${from}${missing}`;
+  const near = c.column_ms === undefined ? "" : `; ends on extremes of columns of ${spanText(c.column_ms)}`;
+  const ends = `${c.start.toFixed(3)} to ${c.end.toFixed(3)} s`;
+  return `${name}, lead ${c.lead}, ${ends}: ${valueText(c)}${from}${missing}${near}`;
 }
 
 /** Over everything else, on each trace of the caliper's lead. */
 export function drawCalipers(c: Pen, mm: number, scene: Scene, calipers: readonly Caliper[]): void {
   const { layout, recording } = scene;
-  if (layout.density || calipers.length === 0) {
+  if (calipers.length === 0) {
     return;
   }
   c.part?.("calipers");

@@ -1,9 +1,10 @@
 // Calipers in the hand: pointer and keys place their ends, a list shows, moves and removes them.
-import { type Caliper, caliperText, KINDS, type Kind, measured, snap } from "./calipers.ts";
+import { type Caliper, caliperText, KINDS, type Kind, measured, moved, obstacle, snap } from "./calipers.ts";
 import { element, setText } from "./element.ts";
 import { type Layout, type Trace, toX } from "./layout.ts";
 import type { Recording } from "./recording.ts";
 import type { State } from "./state.ts";
+import { isReadable } from "./trace.ts";
 
 /** CSS px from an end of a caliper within which a press takes hold of it */
 const HOLD = 7;
@@ -50,8 +51,17 @@ export class Measuring {
   }
 
   get active(): boolean {
-    const { layout, recording } = this.#ground();
-    return this.tool !== "" && layout !== null && !layout.density && recording?.decimation === 1;
+    return this.tool !== "" && this.#obstacle === "";
+  }
+
+  /** Why the chosen tool measures nothing here. */
+  get #obstacle(): string {
+    const { layout, recording, scale } = this.#ground();
+    if (!layout || !recording) {
+      return "nothing is drawn yet";
+    }
+    const readable = isReadable(recording, layout.speed * scale * devicePixelRatio);
+    return readable ? this.tool && obstacle(this.tool, recording) : "the samples of this part are still being read";
   }
 
   choose(tool: Kind | ""): void {
@@ -116,9 +126,17 @@ export class Measuring {
     const end = snap(recording, Math.min(Math.max(time, area.t0), area.t1));
     if (end !== draft.caliper.end) {
       this.#movedSince = true;
-      this.#setDraft({ ...draft, caliper: { ...draft.caliper, end } });
+      this.#setDraft({ ...draft, caliper: moved(draft.caliper, { end }, recording) });
     }
     return true;
+  }
+
+  /** Another finger came: the first one was not for a caliper. */
+  cancel(): void {
+    if (this.#pressed) {
+      this.#pressed = false;
+      this.#setDraft(null);
+    }
   }
 
   /** A drag ends where the pointer is let go; a click leaves the end in the hand. */
@@ -165,9 +183,8 @@ export class Measuring {
     const place = last && !this.#draft?.set ? `lead ${last.lead}, ${last.end.toFixed(3)} s` : "";
     setText(this.#spoken, last ? place || caliperText(last) : this.#hint());
     const places = this.#places;
-    const listed = this.#state.get("calipers") ?? NONE;
-    const texts = places.map((i) => caliperText(listed[i]!));
-    this.element.hidden = !this.active && texts.length === 0;
+    const texts = places.map((_, i) => caliperText(shown[i]!));
+    this.element.hidden = this.tool === "" && texts.length === 0;
     if (texts.join("\n") === this.#listed) {
       return;
     }
@@ -181,7 +198,10 @@ export class Measuring {
 
   #hint(): string {
     const name = KINDS.find(([kind]) => kind === this.tool)?.[1];
-    return name && this.active
+    if (name && !this.active) {
+      return `${name}: ${this.#obstacle}`;
+    }
+    return name
       ? `${name}: drag on the trace, or click twice; keys: arrows, Enter for each end, Delete removes the last`
       : "";
   }
@@ -216,7 +236,7 @@ export class Measuring {
     const old = all[index];
     if (old && recording) {
       const time = snap(recording, old[which] + by / recording.samplingRate);
-      this.#write(measured(replaced(all, index, { ...old, [which]: time }), recording));
+      this.#write(measured(replaced(all, index, moved(old, { [which]: time }, recording)), recording));
     }
   }
 
@@ -224,12 +244,8 @@ export class Measuring {
     const { recording } = this.#ground();
     const all = this.#state.get("calipers") ?? NONE;
     if (index >= 0 && recording) {
-      this.#write(
-        measured(
-          all.filter((_, i) => i !== index),
-          recording,
-        ),
-      );
+      const left = all.filter((_, i) => i !== index);
+      this.#write(measured(left, recording));
     }
   }
 
@@ -269,13 +285,8 @@ export class Measuring {
       return null;
     }
     const at = snap(recording, time);
-    const { record, leads } = recording;
-    return {
-      trace,
-      index: -1,
-      set,
-      caliper: { kind: this.tool, record, lead: leads[trace.lead]!, start: at, end: at },
-    };
+    const fresh = { kind: this.tool, record: recording.record, lead: recording.leads[trace.lead]!, start: at, end: at };
+    return { trace, index: -1, set, caliper: moved(fresh, {}, recording) };
   }
 
   /** The end near a press of a caliper of the chosen kind, in the hand: a QT may begin where an R-R ends. */
@@ -287,7 +298,7 @@ export class Measuring {
       const c = all[index]!;
       if (c.kind === this.tool && c.lead === recording?.leads[trace.lead] && (near(c.end) || near(c.start))) {
         const turned = !near(c.end);
-        const caliper = turned ? { ...c, start: c.end, end: c.start } : c;
+        const caliper = turned ? moved(c, { start: c.end, end: c.start }, recording) : c;
         return { trace, index, set: true, caliper };
       }
     }
@@ -311,9 +322,9 @@ export class Measuring {
       return;
     }
     const { area } = draft.trace;
-    const moved = draft.caliper.end + (this.#draft ? samples / recording.samplingRate : 0);
-    const end = snap(recording, Math.min(Math.max(moved, area.t0), area.t1 - 0.5 / recording.samplingRate));
-    this.#setDraft({ ...draft, caliper: { ...draft.caliper, end, ...(draft.set ? {} : { start: end }) } });
+    const to = draft.caliper.end + (this.#draft ? samples / recording.samplingRate : 0);
+    const end = snap(recording, Math.min(Math.max(to, area.t0), area.t1 - 0.5 / recording.samplingRate));
+    this.#setDraft({ ...draft, caliper: moved(draft.caliper, draft.set ? { end } : { start: end, end }, recording) });
   }
 
   #otherLead(by: 1 | -1): void {

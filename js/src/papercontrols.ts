@@ -8,7 +8,7 @@ import {
   SPEEDS,
   STANDARD,
 } from "./arrangements.ts";
-import { KINDS, type Kind } from "./calipers.ts";
+import { KINDS, type Kind, obstacle } from "./calipers.ts";
 import type { Colouring } from "./canvas.ts";
 import { element, setText } from "./element.ts";
 import { FILTERS, type Filter, NOTCHES, type Notch } from "./filters.ts";
@@ -135,8 +135,10 @@ export class PaperControls {
     speed!.title = layout.slow
       ? `${Number(layout.speed.toPrecision(3))} mm/s, as the length of time shown asks for`
       : "";
-    tool!.disabled = layout.density || recording.decimation > 1;
-    tool!.title = tool!.disabled ? "Show 1 min or less to measure" : "";
+    for (const option of tool!.options) {
+      option.disabled = option.value !== "" && obstacle(option.value as Kind, recording) !== "";
+    }
+    tool!.title = obstacle("qt", recording);
     this.#leads.hidden = possible !== "leads";
     this.#nameLeads(recording.leads, display.leads);
     this.badges.hidden = badges.length === 0;

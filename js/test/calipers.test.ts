@@ -1,9 +1,20 @@
 import { describe, expect, it } from "vitest";
 import { STANDARD } from "../src/arrangements.ts";
-import { bazett, type Caliper, caliperText, fridericia, measured, snap, valueText } from "../src/calipers.ts";
+import {
+  bazett,
+  type Caliper,
+  caliperText,
+  fridericia,
+  measured,
+  moved,
+  obstacle,
+  snap,
+  valueText,
+} from "../src/calipers.ts";
 import { clippedStretches, flagsOf, flagsText } from "../src/flags.ts";
 import { arrange } from "../src/layout.ts";
 import { readRecording } from "../src/recording.ts";
+import { LongRecording } from "./long.ts";
 import { waveform } from "./synthetic.ts";
 
 const recording = readRecording(waveform({ rate: 500, record: "1" }));
@@ -44,6 +55,58 @@ describe("calipers", () => {
     const [voltage] = measured([at("voltage", 1, 1.31)], gap);
     expect(valueText(voltage!)).toBe("no voltage here");
     expect(JSON.stringify(measured([at("rr", 1, 1), at("qt", 2, 2)], gap))).not.toContain("null");
+  });
+});
+
+describe("calipers on extremes of columns", () => {
+  const day = new LongRecording({ hours: 24, rate: 250 });
+  const coarse = readRecording(day.waveform([0, 3600]));
+  const column = 1000 / (coarse.samplingRate / 2); // two drawn values a column
+  const place = (kind: Caliper["kind"], start: number, end: number) =>
+    moved({ ...at(kind, snap(coarse, start), snap(coarse, end)), record: "holter" }, {}, coarse);
+
+  it("stand on what is drawn, and say how wide that is", () => {
+    expect(coarse.decimation).toBeGreaterThan(1);
+    const [time] = measured([place("time", 100.03, 160.01)], coarse);
+    expect((time!.start * coarse.samplingRate) % 1).toBeCloseTo(0, 3);
+    expect(time!.column_ms).toBeCloseTo(column, 2);
+    expect(Math.abs(time!.ms! - 59_980)).toBeLessThanOrEqual(column);
+    expect(valueText(time!)).toBe(`${(time!.ms! / 1000).toFixed(1)} s \u00b1 ${Math.round(column)} ms`);
+    expect(caliperText(time!)).toContain(`ends on extremes of columns of ${Math.round(column)} ms`);
+  });
+
+  it("measure a voltage between two extremes and keep it where other samples are drawn", () => {
+    const [voltage] = measured([place("voltage", 100, 101.3)], coarse);
+    const value = (time: number) => coarse.signal[1]![Math.round(time * coarse.samplingRate)]!;
+    expect(voltage!.mV).toBeCloseTo(value(voltage!.end) - value(voltage!.start), 4);
+    for (const other of [day.waveform([90, 120]), day.waveform([7200, 7260]), day.waveform([0, 43_200])]) {
+      expect(measured([voltage!], readRecording(other))[0]).toEqual(voltage);
+    }
+  });
+
+  it("leave alone what was measured on samples", () => {
+    const fine = readRecording(day.waveform([90, 120]));
+    const [exact] = measured([{ ...at("voltage", 100, 100.3), record: "holter" }], fine);
+    expect(exact!.mV).toBeDefined();
+    expect(exact!.column_ms).toBeUndefined();
+    expect(measured([exact!], coarse)[0]).toEqual(exact);
+    expect(measured([exact!], readRecording(day.waveform([7200, 7260])))[0]).toEqual(exact);
+    // An end that is set anew has its own reading.
+    const again = measured([moved(exact!, { end: snap(fine, 100.5) }, fine)], fine)[0]!;
+    expect(again.mV).not.toBe(exact!.mV);
+  });
+
+  it("read no intervals of single beats there, and say why", () => {
+    expect(obstacle("rr", coarse)).toContain("need every sample; here a column stands for");
+    expect(obstacle("qt", coarse)).not.toBe("");
+    expect([obstacle("time", coarse), obstacle("voltage", coarse), obstacle("march", coarse)]).toEqual(["", "", ""]);
+    expect(obstacle("qt", recording)).toBe("");
+  });
+
+  it("write long times as a reader counts them", () => {
+    const [long] = measured([at("time", 0, 1800)], recording);
+    expect(valueText(long!)).toBe("30.0 min");
+    expect(valueText(measured([at("march", 0, 90)], recording)[0]!)).toBe("90.0 s");
   });
 });
 
