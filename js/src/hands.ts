@@ -4,8 +4,9 @@ import type { Navigator } from "./navigator.ts";
 
 /** CSS px that a pressed pointer moves before it draws the paper along */
 const SLACK = 3;
-/** CSS px of wheel for one step of zoom */
+/** CSS px of wheel for one step of zoom, and how much farther apart or nearer two fingers move for one */
 const NOTCH = 50;
+const SPREAD = 1.5;
 
 export interface Paper {
   /** Time under a point of the canvas in CSS px, s, and CSS px for one second. */
@@ -20,6 +21,7 @@ export interface Paper {
     press(x: number, y: number): boolean;
     moveTo(x: number): boolean;
     release(): void;
+    cancel(): void;
     key(event: KeyboardEvent): boolean;
   };
 }
@@ -27,8 +29,29 @@ export interface Paper {
 export function listenTo(canvas: HTMLCanvasElement, navigator: Navigator, paper: Paper): void {
   let grip: { x: number; start: number; moving: boolean } | null = null;
   let turned = 0;
+  /** x of what presses the canvas, by pointer; how far two of them were apart at the last step of zoom */
+  const fingers = new Map<number, number>();
+  let apart = 0;
+  const distance = () => Math.max(...fingers.values()) - Math.min(...fingers.values());
+
+  const pinch = () => {
+    const now = distance();
+    const out = apart >= now * SPREAD;
+    if (out || now >= Math.max(apart, SLACK) * SPREAD) {
+      apart = now;
+      const middle = (Math.max(...fingers.values()) + Math.min(...fingers.values())) / 2;
+      navigator.zoomTo(zoomStep(navigator.sight, out ? 1 : -1), paper.timeAt(middle));
+    }
+  };
 
   canvas.addEventListener("pointerdown", (event) => {
+    fingers.set(event.pointerId, event.offsetX);
+    if (fingers.size === 2 && navigator.long) {
+      paper.measuring.cancel();
+      grip = null;
+      apart = distance();
+      return;
+    }
     if (event.button === 0 && paper.measuring.press(event.offsetX, event.offsetY)) {
       canvas.setPointerCapture(event.pointerId);
       return;
@@ -39,7 +62,12 @@ export function listenTo(canvas: HTMLCanvasElement, navigator: Navigator, paper:
     }
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (grip && (grip.moving || Math.abs(event.offsetX - grip.x) > SLACK)) {
+    if (fingers.has(event.pointerId)) {
+      fingers.set(event.pointerId, event.offsetX);
+    }
+    if (fingers.size > 1 && navigator.long) {
+      pinch();
+    } else if (grip && (grip.moving || Math.abs(event.offsetX - grip.x) > SLACK)) {
       grip.moving = true;
       canvas.classList.add("moving");
       paper.leave();
@@ -48,7 +76,8 @@ export function listenTo(canvas: HTMLCanvasElement, navigator: Navigator, paper:
       paper.hover(event.offsetX, event.offsetY);
     }
   });
-  const release = () => {
+  const release = (event: PointerEvent) => {
+    fingers.delete(event.pointerId);
     paper.measuring.release();
     grip = null;
     canvas.classList.remove("moving");

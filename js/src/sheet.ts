@@ -126,10 +126,10 @@ export class Sheet {
     const found = recording.findings.map((finding) => `found on opening: ${finding}`);
     const badges = [this.#filter.text, flagged, ...decimated, ...found].filter(Boolean);
     this.controls.update(shown, layout, this.display, badges);
-    this.#describe(shown, layout, long, flagged);
+    this.#describe(shown, layout, long, flagged, around.width);
   }
 
-  #describe(recording: Recording, layout: Layout, long: boolean, flags: string): void {
+  #describe(recording: Recording, layout: Layout, long: boolean, flags: string, wide: number): void {
     const density = layout.density ? this.#state.picture?.segmentation?.density : null;
     this.#facts = footer({
       ...recording,
@@ -153,6 +153,7 @@ export class Sheet {
       this.canvas.setAttribute("aria-label", label);
     }
     this.canvas.classList.toggle("long", long);
+    this.canvas.classList.toggle("wide", layout.width * this.#scale > wide + 1);
   }
 
   paint(overlay: Overlay | null): void {

@@ -79,7 +79,9 @@ select {
 
 .body { display: grid; gap: 12px 20px; grid-template-columns: minmax(0, 1fr); }
 figure { margin: 0; min-width: 0; }
-figure canvas { display: block; border-radius: 2px; touch-action: pan-y; cursor: crosshair; }
+figure canvas { display: block; border-radius: 2px; touch-action: pan-y pinch-zoom; cursor: crosshair; }
+figure canvas.wide { touch-action: pan-x pan-y pinch-zoom; }
+figure canvas.long { touch-action: pan-y; }
 .scroll { overflow-x: auto; padding: 2px; margin: -2px; } /* room for the outline of focus */
 figure .field { padding-top: 6px; }
 .paper { display: flex; flex-wrap: wrap; gap: 6px 10px; align-items: flex-end; padding-bottom: 8px; }
@@ -108,7 +110,7 @@ figure .field { padding-top: 6px; }
 .measuring li { display: flex; gap: 8px; align-items: center; justify-content: space-between; max-width: 720px; padding: 1px 4px; overflow-wrap: anywhere; }
 .measuring li:hover { background: var(--hover); }
 .measuring button { min-width: 24px; padding: 0; }
-canvas.measuring { cursor: crosshair; touch-action: none; }
+figure canvas.measuring { cursor: crosshair; touch-action: none; }
 canvas.long { cursor: grab; }
 canvas.long.measuring { cursor: crosshair; }
 canvas.moving { cursor: grabbing; }

@@ -312,10 +312,11 @@ def chromium_browser():
 
 
 @contextlib.contextmanager
-def tab(browser: Browser, *, dark: bool = False, width: int = 1400, height: int = 1100):
+def tab(browser: Browser, *, dark: bool = False, touch: bool = False, width: int = 1400, height: int = 1100):
     """A page with storage of its own."""
     scheme = "dark" if dark else "light"
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    size = {"width": width, "height": height}
+    context = browser.new_context(viewport=size, color_scheme=scheme, has_touch=touch)
     try:
         yield context.new_page()
     finally:
