@@ -14,6 +14,7 @@ from ecg_widget import datasets as datasets
 from ecg_widget.activations import activations, list_layers, receptive_field
 from ecg_widget.artifacts import load_clusters, save_clusters
 from ecg_widget.clusters import TimeClusters, embed
+from ecg_widget.comparison import compare_segments
 from ecg_widget.derivation import derive_leads, filter_ecg
 from ecg_widget.explanation import contributions
 from ecg_widget.explorer import Explorer
@@ -28,9 +29,11 @@ from ecg_widget.writing import cluster_runs, read_segments, write_annotations, w
 if TYPE_CHECKING:
     from ecg_widget.figures.segments import plot_segments
     from ecg_widget.live import ECGWidget, explore
+    from ecg_widget.side_by_side import ECGComparison, compare
 
 __all__ = [
     "LEADS",
+    "ECGComparison",
     "ECGNetwork",
     "ECGWidget",
     "Explorer",
@@ -41,6 +44,8 @@ __all__ = [
     "activations",
     "activations_from_arrays",
     "cluster_runs",
+    "compare",
+    "compare_segments",
     "contributions",
     "derive_leads",
     "embed",
@@ -73,6 +78,10 @@ def __getattr__(name: str) -> Any:
         from ecg_widget import live  # noqa: PLC0415  (needs Jupyter)
 
         return getattr(live, name)
+    if name in {"ECGComparison", "compare"}:
+        from ecg_widget import side_by_side  # noqa: PLC0415  (needs Jupyter)
+
+        return getattr(side_by_side, name)
     if name == "plot_segments":
         from ecg_widget.figures.segments import plot_segments  # noqa: PLC0415  (only who draws needs it)
 
