@@ -47,26 +47,27 @@ def save_view(widget: ECGWidget, path: str | Path, kind: str, **options: Any) ->
 def with_picture(widget: ECGWidget, bundle: Any) -> Any:
     """Add a static picture to what a widget displays as; nothing where there is nothing to draw.
 
-    In a cell that runs, the picture is an output of its own before the view. Both in one output would not do:
+    In a cell that runs, the picture is an output of its own, at the end of the cell. Both in one output would not do:
     a notebook that keeps the state of widgets (nbclient and nbconvert do unless told otherwise), and every reader of
     notebooks that knows widgets, takes the view, and where its code cannot be had from the network shows nothing.
     A view that lives hides the picture. Elsewhere the picture is one more type in the same output.
 
     The picture is of what stands at that moment, be it a draft: nothing is computed for it and Matplotlib is not
-    loaded, so that it costs some milliseconds. It names no record.
+    loaded, so that it costs some milliseconds, for which the view does not wait. It names no record.
     """
-    if bundle is None or not (picture := static_picture(widget)):
+    if bundle is None or _drawable(widget) is None:
         return bundle
     data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-    if _published(widget, picture):
+    if _follows(widget):
         return {**data, "text/html": _BESIDE}, metadata
-    return {**data, "image/svg+xml": picture}, metadata
+    picture = static_picture(widget)
+    return ({**data, "image/svg+xml": picture}, metadata) if picture else bundle
 
 
 def static_picture(widget: ECGWidget) -> str:
     """SVG of what a widget shows; ``""`` for nothing."""
-    result = widget._shown  # noqa: SLF001  (as it stands: `result` would wait for the exact one)
-    if result is None or result.sizes["cell"] == 0:
+    result = _drawable(widget)
+    if result is None:
         return ""
     try:
         from ecg_widget.figures.segments import scene_of  # noqa: PLC0415
@@ -81,16 +82,28 @@ def static_picture(widget: ECGWidget) -> str:
         return ""
 
 
-def _published(widget: ECGWidget, picture: str) -> bool:
-    """Show the picture as an output of the running cell, once for each run; False where no cell runs."""
+def _drawable(widget: ECGWidget) -> xr.Dataset | None:
+    """The result as it stands, for which `result` would wait; None where it has no cells."""
+    result = widget._shown  # noqa: SLF001
+    return result if result is not None and result.sizes["cell"] > 0 else None
+
+
+def _follows(widget: ECGWidget) -> bool:
+    """Have the picture shown when the running cell is done, once for each run; False where no cell runs."""
     shell, run = _running()
     if not run:
         return False
-    if _shown_in.get(widget) != run:
-        _shown_in[widget] = run
-        shell.display_pub.publish(
-            {"text/html": still_html(picture, widget.still), "image/svg+xml": picture, "text/plain": _TEXT}
-        )
+    if _shown_in.get(widget) == run:
+        return True
+    _shown_in[widget] = run
+
+    def show(_result: Any) -> None:
+        shell.events.unregister("post_run_cell", show)
+        if _running()[1] == run and (picture := static_picture(widget)):
+            shown = still_html(picture, widget.still)
+            shell.display_pub.publish({"text/html": shown, "image/svg+xml": picture, "text/plain": _TEXT})
+
+    shell.events.register("post_run_cell", show)
     return True
 
 

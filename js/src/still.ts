@@ -1,4 +1,4 @@
-// Python puts a static picture before a view, for pages without a kernel. Where the view lives, it has nothing to show.
+// Python puts a static picture beside a view, for pages without a kernel. Where the view lives, it has nothing to show.
 
 /** Hides the elements of one class until the returned function is called; their whole row in JupyterLab. */
 export function hideStill(name: string | undefined): () => void {

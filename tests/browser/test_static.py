@@ -82,7 +82,7 @@ def exported(notebook, path):
 
 
 def test_the_executed_quickstart_keeps_state_and_picture_apart(executed):
-    still, view = outputs_of(executed, "\nw")
+    view, still = outputs_of(executed, "\nw")
     assert VIEW in view.data
     assert "image/svg+xml" not in view.data
     assert set(still.data) == {"text/html", "image/svg+xml", "text/plain"}
@@ -190,7 +190,7 @@ def first(lab, browser):
 
 
 def test_the_picture_is_saved_and_takes_no_room_beside_the_view(first):
-    still, view, _ = first.page.evaluate(SAVED)
+    view, still, _ = first.page.evaluate(SAVED)
     assert set(still) == {"text/html", "image/svg+xml", "text/plain"}
     assert VIEW in view
     found = first.page.locator("div[class^=ecg-still]")
