@@ -114,6 +114,15 @@ def test_records_with_and_without_annotations_together(record, tmp_path):
     assert ds.wave.dtype == np.int8
 
 
+def test_a_set_of_recordings_reads_no_annotations(record, tmp_path):
+    for name in "ab":
+        record(name)
+    (tmp_path / "b.atr").write_bytes(b"damaged")
+    ds = open_ecg(tmp_path, units=None)
+    assert "beat" not in ds
+    assert np.isfinite(ds.signal.sel(record="b").values).all()
+
+
 def test_beats_stay_where_they_are_in_time(record, tmp_path):
     ds = open_ecg(annotate(record(), [(100, "N"), (300, "V")]))
     slower = validate_ecg(resample(ds, 125))

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+import types
+
 import numpy as np
 import pytest
 import wfdb
@@ -71,6 +74,39 @@ def test_parquet_reads_back_equal(tmp_path, segments):
     parquet = pytest.importorskip("pyarrow.parquet")
     path = write_segments(tmp_path / "s.parquet", segments)
     assert parquet.read_table(path).to_pylist() == cluster_runs(segments)
+
+
+def test_parquet_without_pyarrow_says_how_to_go_on(tmp_path, segments, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as where it is not installed
+    with pytest.raises(ImportError, match=r"parquet: expected the package pyarrow, got none; pip install .*or \.csv"):
+        write_segments(tmp_path / "s.parquet", segments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parquet_gets_what_a_table_has(tmp_path, segments, monkeypatch):
+    """Where pyarrow is installed the test above reads a file back; here a stand-in sees what it would be given."""
+    seen = {}
+
+    class Table:
+        @staticmethod
+        def from_pylist(rows, schema):
+            return rows, schema
+
+    def write_table(table, part):
+        seen["rows"], seen["schema"] = table
+        part.write_bytes(b"PAR1")
+
+    kinds = {kind: (lambda kind=kind: kind) for kind in ("string", "float64", "int64")}
+    parquet = types.SimpleNamespace(write_table=write_table)
+    monkeypatch.setitem(
+        sys.modules, "pyarrow", types.SimpleNamespace(schema=list, Table=Table, parquet=parquet, **kinds)
+    )
+    path = write_segments(tmp_path / "s.parquet", segments)
+    assert path.read_bytes() == b"PAR1"
+    assert seen["rows"] == cluster_runs(segments)
+    assert [name for name, _ in seen["schema"]] == list(seen["rows"][0])
+    assert [kind for _, kind in seen["schema"]] == ["string", "float64", "float64", "int64", "string"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("name", ["s.nc", "s.zarr"])
