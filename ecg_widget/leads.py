@@ -20,6 +20,7 @@ _ALIASES = {  # Romance-language labels and plain numbers of the bipolar limb le
 _BREAK = r"(?:\s*[_:]\s*|\s+-\s+|-\s*|\s+)"
 _PREFIX = re.compile(rf"^(?:MDC_ECG_LEAD_|(?:(?:ECG|EKG){_BREAK})?LEAD{_BREAK}|(?:ECG|EKG){_BREAK})", re.IGNORECASE)
 _SUFFIX = re.compile(r"\s*\((?:Einthoven|Goldberger|Wilson)\)$|[ _-]+LEAD$", re.IGNORECASE)
+_SYSTEMS = {"X", "Y", "Z", "ES", "AS", "AI"}  # Frank's and Dower's, which a prefix may stand before
 _RIGHT_OR_BACK = re.compile(r"V(?:[1-9]R|[789])", re.IGNORECASE)
 _REVERSED = re.compile(r"[-\u2212]\s*(aVR)|(aVR)\s*(?:[-\u2212]|\(-\)|[ _-]?neg)", re.IGNORECASE)
 
@@ -65,7 +66,7 @@ def canonical_lead(name: str) -> str:
             return _STANDARD.get(spelled) or _ALIASES[spelled]
     if _REVERSED.fullmatch(bare):
         return "-aVR"
-    if _RIGHT_OR_BACK.fullmatch(bare):
+    if _RIGHT_OR_BACK.fullmatch(bare) or (bare != text and key in _SYSTEMS):
         return key
     return re.sub(r"^MDC_ECG_LEAD_", "", text) or text
 

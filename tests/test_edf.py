@@ -95,6 +95,15 @@ class TestEDF:
         np.testing.assert_allclose(ds.adc_step, 8.5 / 65535, rtol=1e-6)
         assert ds.attrs["format"] == "EDF+C"
 
+    def test_reversed_and_right_leads_of_the_standard(self, write):
+        labels = ["ECG -aVR", "ECG V3R", "ECG X", "v7", "Resp"]
+        path = write(*(_signal(label) for label in labels))
+        ds = open_ecg(path)
+        assert ds.lead.values.tolist() == ["-aVR", "V3R", "X", "V7"]
+        assert "aVR" not in ds.lead.values
+        assert ds.attrs["other_channels"] == ["Resp"]
+        np.testing.assert_allclose(ds.signal.sel(lead="-aVR")[0], _pyedflib(path)["ECG -aVR"][0], atol=1e-6)
+
     def test_bdf(self, tmp_path):
         path = tmp_path / "r.bdf"
         signals = [

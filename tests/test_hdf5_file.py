@@ -170,7 +170,7 @@ def test_values_outside_and_absurd_sizes_are_refused(write, values, tmp_path):
         open_ecg(path, dataset="ecg", **STATED)
     with h5py.File(path, "w") as file:
         file.create_dataset("ecg", (12, 20_000_000), "f4", chunks=(12, 1000))
-    with pytest.raises(RecordError, match="expected at most 64 times the 0 bytes that are stored"):
+    with pytest.raises(RecordError, match="expected at most 64 values for each of the 0 bytes that are stored"):
         open_ecg(path, **STATED)
     with h5py.File(path, "w") as file:
         file.create_dataset("ecg", (1000, 12, 2_000_000), "i2", chunks=(1, 12, 1000))
@@ -181,6 +181,22 @@ def test_values_outside_and_absurd_sizes_are_refused(write, values, tmp_path):
         path.write_bytes(data[:end])
         with pytest.raises(RecordError):
             open_ecg(path, **STATED)
+
+
+def test_a_heap_without_an_end_is_refused(write, values):
+    """The library would step over an object of no size for ever; texts of attributes lie in such heaps."""
+    path = write({"ecg": (values, {"units": "mV", "sampling_rate": 500, "leads": list(LEADS)})})
+    data = bytearray(path.read_bytes())
+    heap = data.index(b"GCOL\x01")
+    assert open_ecg(path).sizes["lead"] == 12
+    at = heap + 16  # the first object: its number, and its size at byte 8
+    for change in ({at: 0, at + 8: 0}, {at + 15: 255}, {at + 8: 255, at + 9: 255}):
+        broken = bytearray(data)
+        for place, byte in change.items():
+            broken[place] = byte
+        path.write_bytes(broken)
+        with pytest.raises(RecordError, match=r"a\.h5: heap: expected objects of 16 to"):
+            open_ecg(path)
 
 
 def test_infinity_and_many_nodes_are_refused(write, values):

@@ -58,6 +58,8 @@ class TestLeads:
             ("v3r", "V3R"),
             ("MDC_ECG_LEAD_V4R", "V4R"),
             ("v7", "V7"),
+            ("ECG X", "X"),
+            ("MDC_ECG_LEAD_AI", "AI"),
             ("vx", "vx"),
             ("-aVR", "-aVR"),
         ],

@@ -33,7 +33,7 @@ from ecg_widget.records import RecordError
 NAME = "EDF"
 
 _PIECE = 1 << 20  # values of all channels in one read
-_ECG = re.compile(r"(?:ECG|EKG)|(?:ML(?:I{1,3}|[1-3])|MV\d|M?CL\d|CM\d|CC\d|V\d{1,2}R?|V?[XYZ])$", re.IGNORECASE)
+_ECG = re.compile(r"(?:ECG|EKG)|(?:-aVR|ML(?:I{1,3}|[1-3])|MV\d|M?CL\d|CM\d|CC\d|V\d{1,2}R?|V?[XYZ])$", re.IGNORECASE)
 _FILTER = re.compile(r"\b(HP|LP|N):\s*(\d+(?:\.\d+)?)\s*(k?)Hz", re.IGNORECASE)
 _FILTERS = {"HP": "high-pass", "LP": "low-pass", "N": "notch"}
 
@@ -211,7 +211,7 @@ def _is_ecg(label: str) -> bool:
         name = canonical_lead(label)
     except ValueError:
         return False
-    return name in LEADS or _ECG.match(name) is not None
+    return name in LEADS or _ECG.match(name) is not None or _ECG.match(label) is not None
 
 
 def _rates(header: Header, channels: Sequence[Channel]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import mmap
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +14,11 @@ import numpy as np
 
 from ecg_widget.records import RecordError
 
-__all__ = ["dataset", "is_hdf5", "library", "names", "opened"]
+__all__ = ["check_heaps", "dataset", "is_hdf5", "library", "names", "opened"]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _BEGINS = (0, 512, 1024, 2048)  # bytes; MATLAB 7.3 puts a text of 512 before it
+_HEAP, _OBJECT = b"GCOL\x01\0\0\0", 16  # what a heap begins with; bytes of its head, and of an object's
 _HEAD = 1 << 16  # bytes; the names of the first datasets lie in the first kilobyte
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 32000: "lzf"}  # others would load a plugin
 _LARGEST_CHUNK = 1 << 28  # bytes that one read may have to unpack; h5py's own choice is at most 1 MiB
@@ -37,6 +41,41 @@ def names(path: Path, *wanted: str) -> bool:
     with path.open("rb") as stream:
         head = stream.read(_HEAD)
     return all(name.encode() in head for name in wanted)
+
+
+def check_heaps(path: Path) -> None:
+    """Refuse heaps, where texts of any length lie, that the library (2.0.0) would walk through without end.
+
+    A heap is a head of 16 bytes and objects one behind the other, each with its size (HDF5 File Format Specification,
+    III.E). The library steps over an object by the size that it states, which may be none.
+    """
+    stat = path.stat()
+    _check_heaps(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _check_heaps(path: Path, size: int, changed: int) -> None:
+    del changed  # `size` and `changed` tell one state of a file from another
+    if not size:
+        return
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = data.find(_HEAP)
+        while at >= 0:
+            end = at + struct.unpack_from("<Q", data, at + len(_HEAP))[0] if at + _OBJECT <= size else 0
+            at = _walked(path.name, data, at + _OBJECT, min(end, size)) if end > at else at + 1
+            at = data.find(_HEAP, at)
+
+
+def _walked(file: str, data: mmap.mmap, at: int, end: int) -> int:
+    """Step over the objects of a heap; give a place behind the first of them."""
+    first = at
+    while at + _OBJECT <= end:
+        number, length = struct.unpack_from("<H6xQ", data, at)
+        step = length if number == 0 else _OBJECT + -(-length // 8) * 8  # number 0 is what is free, with its head
+        if step < _OBJECT or at + step > end:
+            raise RecordError(f"{file}: heap: expected objects of 16 to {end - at} bytes, got {step} at byte {at}")
+        at += step
+    return first
 
 
 def library() -> Any:

@@ -36,8 +36,8 @@ _MEANINGS = {
 _MOST_LISTED = 20  # datasets in an error
 _MOST_NODES = 1000  # groups and datasets that are looked at
 _MOST_GROUPS = 8  # one inside the other
-_UNSTORED = 64  # times as many bytes as are stored may be unpacked: zeros pack better, samples of an ECG do not
-_FREE = 1 << 26  # bytes that may be unpacked from however little
+_UNSTORED = 64  # times as many values as bytes are stored may be unpacked: zeros pack better, samples of an ECG do not
+_FREE = 1 << 23  # values that may be unpacked from however little
 
 
 def locate(path: Path) -> Path | None:
@@ -108,6 +108,7 @@ def read(
         isinstance(dims, str) or len(set(dims)) != len(dims) or not {"time"} <= set(dims) <= {*_DIMS}
     ):
         raise ValueError(f"dims: expected names among {_DIMS}, each once, 'time' among them, got {dims!r}")
+    hdf5.check_heaps(path)
     with hdf5.opened(path) as stored:
         name = _named(file, stored, dataset)
         found = hdf5.dataset(stored, file, name, _KINDS, None)
@@ -162,10 +163,11 @@ def _raw(
             f"{where}: size: expected at most {MOST_VALUES} values at a time, got {n_values}; read it piece by piece "
             "with part=slice(...)"
         )
-    held, size = found.id.get_storage_size(), found.size * found.dtype.itemsize
-    if size > max(_FREE, _UNSTORED * held):
+    held = found.id.get_storage_size()
+    if found.size > max(_FREE, _UNSTORED * held):
         raise RecordError(
-            f"{where}: size: expected at most {_UNSTORED} times the {held} bytes that are stored, got {size}"
+            f"{where}: size: expected at most {_UNSTORED} values for each of the {held} bytes that are stored, got "
+            f"{found.size}"
         )
     at = tuple(slice(rows.start, rows.stop, rows.step) if d == "record" else slice(None) for d in order)
     raw = np.asarray(found[at])

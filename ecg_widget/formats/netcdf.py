@@ -59,6 +59,7 @@ def read(
         A file that does not hold a Dataset of the contract; absurd sizes, links, filters that would load a plugin.
     """
     file = path.name
+    hdf5.check_heaps(path)
     with hdf5.opened(path) as stored:
         _check_variables(file, stored)
         signal = hdf5.dataset(stored, file, "signal", "f", 3)
