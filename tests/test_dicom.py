@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
-from ecg_widget.records import RecordError, open_ecg
+from ecg_widget.records import LEADS, RecordError, open_ecg
 
 
 @pytest.fixture
@@ -55,6 +55,18 @@ class TestDICOM:
     def test_units(self, dicom, unit, factor):
         ds = open_ecg(dicom(lambda d: setattr(_channel(d).ChannelSensitivityUnitsSequence[0], "CodeValue", unit)))
         np.testing.assert_allclose(ds.signal.sel(lead="I"), open_ecg(dicom()).signal.sel(lead="I") * factor, rtol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("code", "lead"), [("2:65", "-aVR"), ("2:11", "V3R"), ("2:66", "V8"), ("2:16", "X"), ("5.6.3-9-9", "V7")]
+    )
+    def test_leads_beside_the_twelve(self, dicom, code, lead):
+        def change(d):
+            source = _channel(d, 11).ChannelSourceSequence[0]
+            source.CodeValue, source.CodeMeaning = code, ""
+
+        plain, ds = open_ecg(dicom()), open_ecg(dicom(change))
+        assert ds.lead.values.tolist() == [*LEADS[:11], lead]
+        np.testing.assert_array_equal(ds.signal.sel(lead=lead), plain.signal.sel(lead="V6"))
 
     def test_padding_is_a_gap(self, dicom):
         def change(d):

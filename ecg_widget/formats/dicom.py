@@ -31,7 +31,11 @@ _CLASSES = {
     "1.2.840.10008.5.1.4.1.1.9.1.4": "general 32-bit ECG",
 }
 # Lead numbers of SCP-ECG (EN 1064, section 5.6.3), which ISO 11073-10101 took over as codes 2:1, 2:2, ...
-_NUMBERS = dict(zip((1, 2, 61, 62, 63, 64, 3, 4, 5, 6, 7, 8), LEADS, strict=True))
+_NUMBERS = {
+    **dict(zip((1, 2, 61, 62, 63, 64, 3, 4, 5, 6, 7, 8), LEADS, strict=True)),
+    **dict(zip((9, 66, 67, 65, 16, 17, 18), ("V7", "V8", "V9", "-aVR", "X", "Y", "Z"), strict=True)),
+    **{n + 8: f"V{n}R" for n in range(2, 8)},
+}
 _SAMPLES = {
     (8, "SB"): "i1",
     (8, "UB"): "u1",
