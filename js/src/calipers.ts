@@ -5,6 +5,7 @@ import { signed } from "./element.ts";
 import { type Trace, toX, toY } from "./layout.ts";
 import type { Pen } from "./pen.ts";
 import { type Recording, sampleAt } from "./recording.ts";
+import { clock } from "./ruler.ts";
 
 export const KINDS = [
   ["time", "Time"],
@@ -117,6 +118,12 @@ function spanText(ms: number): string {
       : `${(ms / 60_000).toFixed(1)} min`;
 }
 
+/** "1:02:03.45" */
+function hourText(time: number): string {
+  const hundredths = Math.round(100 * Math.max(time, 0));
+  return `${clock(Math.floor(hundredths / 100), true)}.${String(hundredths % 100).padStart(2, "0")}`;
+}
+
 /** The value as it stands on the paper. */
 export function valueText(c: Caliper): string {
   const ms = (value: number | undefined) => (value === undefined ? "?" : String(Math.round(value)));
@@ -144,7 +151,8 @@ export function caliperText(c: Caliper): string {
   const missing = c.kind === "qt" && c.rr_ms === undefined ? "; QTc needs an R-R caliper" : "";
   const from = c.rr_ms === undefined ? "" : ` (RR ${Math.round(c.rr_ms)} ms)`;
   const near = c.column_ms === undefined ? "" : `; ends on extremes of columns of ${spanText(c.column_ms)}`;
-  const ends = `${c.start.toFixed(3)} to ${c.end.toFixed(3)} s`;
+  const ends =
+    c.end < 600 ? `${c.start.toFixed(3)} to ${c.end.toFixed(3)} s` : `${hourText(c.start)} to ${hourText(c.end)}`;
   return `${name}, lead ${c.lead}, ${ends}: ${valueText(c)}${from}${missing}${near}`;
 }
 
@@ -155,6 +163,7 @@ export function drawCalipers(c: Pen, mm: number, scene: Scene, calipers: readonl
     return;
   }
   c.part?.("calipers");
+  const labels: Label[] = [];
   const traces = layout.blocks.flatMap((block) => block.traces);
   for (const caliper of calipers) {
     for (const trace of traces) {
@@ -162,13 +171,34 @@ export function drawCalipers(c: Pen, mm: number, scene: Scene, calipers: readonl
       const [early, late] = [Math.min(caliper.start, caliper.end), Math.max(caliper.start, caliper.end)];
       const here = caliper.record === recording.record && recording.leads[trace.lead] === caliper.lead;
       if (here && early <= t1 + 1e-9 && late >= t0 - 1e-9) {
-        drawOne(c, mm, scene, trace, caliper);
+        drawOne(c, mm, scene, trace, caliper, labels);
       }
     }
   }
 }
 
-function drawOne(c: Pen, mm: number, scene: Scene, trace: Trace, caliper: Caliper): void {
+/** Where a value is written: its middle, half its width, the line that it stands on, in pixels. */
+interface Label {
+  readonly at: number;
+  readonly wide: number;
+  readonly y: number;
+}
+
+/** Above the labels that would lie under it, below them where the paper ends. */
+export function free(label: Label, others: readonly Label[], tall: number): Label {
+  for (let step = 0; step <= 2 * others.length; step++) {
+    const way = step <= others.length ? -step : step - others.length;
+    const y = label.y + way * tall;
+    const over = (other: Label) =>
+      Math.abs(other.y - y) < tall && Math.abs(other.at - label.at) < other.wide + label.wide;
+    if (y >= tall && !others.some(over)) {
+      return { ...label, y };
+    }
+  }
+  return label;
+}
+
+function drawOne(c: Pen, mm: number, scene: Scene, trace: Trace, caliper: Caliper, labels: Label[]): void {
   const { layout, theme, recording, devicePixelRatio } = scene;
   const { area } = trace;
   const line = Math.max(devicePixelRatio, 0.25 * mm);
@@ -213,7 +243,8 @@ function drawOne(c: Pen, mm: number, scene: Scene, trace: Trace, caliper: Calipe
   const wide = c.measureText(text).width / 2 + 0.5 * mm;
   const [least, most] = [layout.clusterStrip.x * mm, (layout.width - 1) * mm];
   const at = Math.max(least + wide, Math.min(middle, most - wide));
-  const y = Math.max(labelY, 3.2) * mm;
+  labels.push(free({ at, wide, y: Math.max(labelY, 3.2) * mm }, labels, 3 * mm));
+  const { y } = labels.at(-1)!;
   c.lineJoin = "round";
   c.strokeStyle = theme.paper;
   c.lineWidth = 3 * devicePixelRatio;

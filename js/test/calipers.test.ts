@@ -4,6 +4,7 @@ import {
   bazett,
   type Caliper,
   caliperText,
+  free,
   fridericia,
   measured,
   moved,
@@ -103,10 +104,35 @@ describe("calipers on extremes of columns", () => {
     expect(obstacle("qt", recording)).toBe("");
   });
 
+  it("stand at times of the clock after ten minutes", () => {
+    expect(caliperText(at("time", 599, 3723.456))).toContain("lead II, 0:09:59.00 to 1:02:03.46: ");
+    expect(caliperText(at("time", 1, 1.5))).toContain("lead II, 1.000 to 1.500 s: ");
+  });
+
   it("write long times as a reader counts them", () => {
     const [long] = measured([at("time", 0, 1800)], recording);
     expect(valueText(long!)).toBe("30.0 min");
     expect(valueText(measured([at("march", 0, 90)], recording)[0]!)).toBe("90.0 s");
+  });
+});
+
+describe("labels of calipers", () => {
+  const label = (at: number, y: number) => ({ at, wide: 20, y });
+
+  it("stay where they are alone, rise above those that they would cover, and stay on the paper", () => {
+    expect(free(label(50, 40), [label(95, 40)], 12)).toEqual(label(50, 40));
+    expect(free(label(50, 40), [label(60, 40)], 12)).toEqual(label(50, 28));
+    expect(free(label(50, 40), [label(60, 40), label(40, 28)], 12)).toEqual(label(50, 16));
+    expect(free(label(50, 14), [label(60, 14)], 12)).toEqual(label(50, 26));
+  });
+
+  it("never lie on each other, however many there are", () => {
+    const placed: ReturnType<typeof free>[] = [];
+    for (let i = 0; i < 12; i++) {
+      placed.push(free(label(50 + i, 100), placed, 12));
+    }
+    const ys = placed.map(({ y }) => y).sort((a, b) => a - b);
+    expect(Math.min(...ys.slice(1).map((y, i) => y - ys[i]!))).toBeGreaterThanOrEqual(12);
   });
 });
 
