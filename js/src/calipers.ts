@@ -190,7 +190,7 @@ export function free(label: Label, others: readonly Label[], tall: number): Labe
     const way = step <= others.length ? -step : step - others.length;
     const y = label.y + way * tall;
     const over = (other: Label) =>
-      Math.abs(other.y - y) < tall && Math.abs(other.at - label.at) < other.wide + label.wide;
+      Math.abs(other.y - y) < tall - 1e-6 && Math.abs(other.at - label.at) < other.wide + label.wide;
     if (y >= tall && !others.some(over)) {
       return { ...label, y };
     }
