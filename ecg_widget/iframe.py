@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEIGHT", "Frame", "to_iframe"]
 
-HEIGHT = 900  # px: controls, 3 x 4 leads with rhythm strip, and panels at the width of a notebook
+HEIGHT = 1200  # px: all of the view at 640 to 1200 px of width, where it needs 1100 to 1198
 
 
 class Frame:
