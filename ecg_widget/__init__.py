@@ -27,6 +27,7 @@ from ecg_widget.subsets import select
 from ecg_widget.writing import cluster_runs, read_segments, write_annotations, write_dataset, write_segments
 
 if TYPE_CHECKING:
+    from ecg_widget.figures.comparison import plot_comparison
     from ecg_widget.figures.segments import plot_segments
     from ecg_widget.live import ECGWidget, explore
     from ecg_widget.side_by_side import ECGComparison, compare
@@ -57,6 +58,7 @@ __all__ = [
     "load_example",
     "load_network",
     "open_ecg",
+    "plot_comparison",
     "plot_segments",
     "predict",
     "quality",
@@ -82,6 +84,10 @@ def __getattr__(name: str) -> Any:
         from ecg_widget import side_by_side  # noqa: PLC0415  (needs Jupyter)
 
         return getattr(side_by_side, name)
+    if name == "plot_comparison":
+        from ecg_widget.figures.comparison import plot_comparison  # noqa: PLC0415  (only who draws needs it)
+
+        return plot_comparison
     if name == "plot_segments":
         from ecg_widget.figures.segments import plot_segments  # noqa: PLC0415  (only who draws needs it)
 

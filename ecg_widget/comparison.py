@@ -15,6 +15,7 @@ __all__ = ["compare_segments", "match_slots", "measures", "partners", "pooled_ov
 
 SHIFTS = 19  # circular shifts of one side against the other, which say what clusters of any rhythm share
 EXACT = 100_000  # steps above which mutual information by chance is (R - 1)(C - 1) / 2n, to within 1 %
+WITHIN = 0.49  # of a step, where it is read: in the middle, borders of cells of twice or half the length would tie
 SIDES = ("a", "b")
 
 
@@ -331,9 +332,9 @@ def _entropy(share: np.ndarray) -> float:
 
 
 def _steps(a: _Side, b: _Side, step: float) -> np.ndarray:
-    """Middles of equal steps over the time that both sides cover, s."""
+    """A moment in each of equal steps over the time that both sides cover, s."""
     t0, t1 = max(a.border[0], b.border[0]), min(a.border[-1], b.border[-1])
-    return np.asarray(t0 + (np.arange(max(int((t1 - t0) / step + 1e-6), 0)) + 0.5) * step)
+    return np.asarray(t0 + (np.arange(max(int((t1 - t0) / step + 1e-6), 0)) + WITHIN) * step)
 
 
 def _counts(one: np.ndarray, two: np.ndarray, rows: int, columns: int, weight: np.ndarray | None = None) -> np.ndarray:

@@ -8,7 +8,7 @@ import html
 import json
 import platform
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "compact", "page", "page_size", "to_html"]
 
 FORMAT = 1  # of the data in a page, see js/src/host.ts
+Beside = Callable[[dict[str, str], list[list[str]], list[int]], tuple[dict[str, Any], dict[str, Any], str]]
 _SCRIPT = Path(__file__).parent / "static" / "page.js"
 _STEPS = 16_300  # of entropy between 0 and 1: a multiple of 100, twice of which fits int16
 _UNUSED = ("margin", "probability")  # which the page does not show
@@ -56,6 +57,7 @@ def to_html(
     names: bool = False,
     title: str = "Segments of an ECG as a network sees it",
     max_bytes: int | None = None,
+    beside: Beside | None = None,
 ) -> int:
     """Write the widget as one HTML file that works without Python and without a network.
 
@@ -80,6 +82,8 @@ def to_html(
         Of the page.
     max_bytes
         Largest file that is written; any if None.
+    beside
+        What else the page holds, see `ecg_widget.side_by_side`.
 
     Returns
     -------
@@ -108,7 +112,9 @@ def to_html(
     path = Path(path)
     if not path.parent.is_dir():  # before minutes of work
         raise FileNotFoundError(f"{path}: expected an existing folder, found none; make it first")
-    text, parts = page(widget, records=records, layers=layers, n_clusters=n_clusters, names=names, title=title)
+    text, parts = page(
+        widget, records=records, layers=layers, n_clusters=n_clusters, names=names, title=title, beside=beside
+    )
     data = text.encode()
     if max_bytes is not None and len(data) > max_bytes:
         listed = "; ".join(f"{name} {_size(size)}" for name, size in parts.items())
@@ -136,8 +142,9 @@ def page(
     n_clusters: Iterable[int] | None = None,
     names: bool = False,
     title: str = "Segments of an ECG as a network sees it",
+    beside: Beside | None = None,
 ) -> tuple[str, dict[str, int]]:
-    """Text of the page and the bytes of its parts, see `to_html`."""
+    """Text of the page and the bytes of its parts, see `to_html`; `beside` gives what else the page holds."""
     if not _SCRIPT.is_file():
         raise ImportError(f"{_SCRIPT.name}: expected the page's code in the package, found none; build it: make setup")
     explorer = widget.explorer
@@ -162,14 +169,8 @@ def page(
         )
     shown = {name: name if names else f"record {i}" for i, name in enumerate(chosen, 1)}
     waveforms = {shown[name]: _recording(widget, name, shown[name], names=names) for name in chosen}
-    results, missing_why, facts = _results(explorer, shown, combined, [int(k) for k in numbers], widget.span)
+    results, missing_why, facts = computed(explorer, shown, combined, [int(k) for k in numbers], widget.span)
     about = _about(widget, shown, combined, [int(k) for k in numbers], facts, names=names)
-    offered = {tuple(c["value"]): c for c in choices(explorer)["layers"]}
-    for combination in combined:
-        offered.setdefault(
-            tuple(combination),
-            {"value": combination, "label": " + ".join(combination), "stride_ms": 0, "width_ms": 0},
-        )
     data = {
         "format": FORMAT,
         "traits": {
@@ -183,16 +184,16 @@ def page(
             "calipers": [{**c, "record": shown[c["record"]]} for c in widget.calipers if c["record"] in shown],
             "selection": _selection(widget, shown),
         },
-        "choices": {
-            "layers": [offered[tuple(c)] for c in combined],
-            "n_clusters": [int(numbers[0]), int(numbers[-1])],
-            "records": list(shown.values()),
-            "targets": list(explorer.network.targets),
-        },
+        "choices": offered(explorer, combined, [int(k) for k in numbers], list(shown.values())),
         "waveforms": waveforms,
         "results": results,
         "missing": missing_why,
     }
+    if beside is not None:
+        more, facts_of_more, methods = beside(shown, combined, [int(k) for k in numbers])
+        data |= more
+        about |= facts_of_more
+        about["methods"] += methods
     packed = _packed(data)
     script = _SCRIPT.read_text(encoding="utf-8")
     parts = {"the page's code": len(script)}
@@ -238,8 +239,27 @@ def compact(result: xr.Dataset) -> xr.Dataset:
     return out.assign_attrs(entropy_error=error)
 
 
-def _results(
-    explorer: Explorer, shown: dict[str, str], combined: list[list[str]], numbers: list[int], span: Sequence[float]
+def offered(explorer: Explorer, combined: list[list[str]], numbers: list[int], records: list[str]) -> dict[str, Any]:
+    """What the controls of a page offer, see `ecg_widget.choices.choices`."""
+    known = {tuple(c["value"]): c for c in choices(explorer)["layers"]}
+    for one in combined:
+        known.setdefault(tuple(one), {"value": one, "label": " + ".join(one), "stride_ms": 0, "width_ms": 0})
+    return {
+        "layers": [known[tuple(c)] for c in combined],
+        "n_clusters": [numbers[0], numbers[-1]],
+        "records": records,
+        "targets": list(explorer.network.targets),
+    }
+
+
+def computed(
+    explorer: Explorer,
+    shown: dict[str, str],
+    combined: list[list[str]],
+    numbers: list[int],
+    span: Sequence[float],
+    *,
+    without: Sequence[str] = (),
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str], dict[str, Any]]:
     """Encoded results by record, place of layers and number; why some are not there; what all have in common."""
     results: dict[str, list[dict[str, Any]]] = {}
@@ -255,6 +275,7 @@ def _results(
                 except ValueError as error:  # fewer cells than clusters
                     missing[f"{label}\n{place}\n{k}"] = str(error)
                     continue
+                result = result.drop_vars([name for name in without if name in result.variables])
                 result.attrs["record"] = label
                 facts["entropy_error"] = max(facts["entropy_error"], result.attrs.pop("entropy_error"))
                 facts["tau"][" + ".join(layers)] = result.attrs["tau"]
@@ -364,6 +385,13 @@ def _html(script: str, packed: str, about: dict[str, Any], title: str) -> str:
         "Error of entropy": f"at most {about['entropy_error']:.1e}, by rounding",
         "Versions": ", ".join(f"{k} {v}" for k, v in about["versions"].items()),
     }
+    if "other" in about:
+        other = about["other"]
+        rows |= {
+            "Second side": f"{other['network']['name']}, SHA-256 {other['network']['sha256'] or 'not known'}",
+            "Its layers": "; ".join(" + ".join(c) for c in other["layers"]),
+            "Its clusters": ", ".join(map(str, other["n_clusters"])),
+        }
     listed = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(str(v))}</dd>" for k, v in rows.items())
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -16,15 +16,16 @@ import xarray as xr
 from ecg_widget.files import write_whole
 
 if TYPE_CHECKING:
+    from ecg_widget.figures.shapes import Scene
     from ecg_widget.widget import ECGWidget
 
-__all__ = ["save_view", "static_picture", "still_html", "with_picture"]
+__all__ = ["COLUMN", "save_view", "scene_of_view", "shown_recording", "static_picture", "still_html", "with_picture"]
 
 log = logging.getLogger(__name__)
 _TEXT = "ECG with segments as a network sees them; static picture"
 _BESIDE = "<!-- the static picture of this view is an output of its own -->"  # in place of the name of an object
 _shown_in: weakref.WeakKeyDictionary[ECGWidget, str] = weakref.WeakKeyDictionary()  # run of a cell by widget
-_COLUMN = 0.4  # mm; of the samples in it the least and the greatest are drawn: what a screen can show
+COLUMN = 0.4  # mm; of the samples in it the least and the greatest are drawn: what a screen can show
 
 
 def save_view(widget: ECGWidget, path: str | Path, kind: str, **options: Any) -> None:
@@ -41,7 +42,7 @@ def save_view(widget: ECGWidget, path: str | Path, kind: str, **options: Any) ->
     if result is None:
         raise ValueError(f"result: expected segments to draw, got none: {widget.error or 'nothing is computed yet'}")
     options = {**_as_shown(widget), **options}
-    write_whole(path, figure_bytes(kind, result, _recordings(widget), record=widget.record, **options))
+    write_whole(path, figure_bytes(kind, result, shown_recording(widget), record=widget.record, **options))
 
 
 def with_picture(widget: ECGWidget, bundle: Any) -> Any:
@@ -66,20 +67,22 @@ def with_picture(widget: ECGWidget, bundle: Any) -> Any:
 
 def static_picture(widget: ECGWidget) -> str:
     """SVG of what a widget shows; ``""`` for nothing."""
-    result = _drawable(widget)
-    if result is None:
+    if _drawable(widget) is None:
         return ""
     try:
-        from ecg_widget.figures.segments import scene_of  # noqa: PLC0415
         from ecg_widget.figures.svg_text import svg_text  # noqa: PLC0415
 
-        scene = scene_of(
-            result, _recordings(widget), record=widget.record, finest=_COLUMN, scale=None, **_as_shown(widget)
-        )
-        return svg_text(scene)
+        return svg_text(widget.picture_scene())
     except Exception:  # a display must not fail for want of its picture
         log.exception("no static picture")
         return ""
+
+
+def scene_of_view(widget: ECGWidget, result: xr.Dataset) -> Scene:
+    """The picture of one side, coarse enough for a screen."""
+    from ecg_widget.figures.segments import scene_of  # noqa: PLC0415
+
+    return scene_of(result, shown_recording(widget), record=widget.record, finest=COLUMN, scale=None, **_as_shown(widget))
 
 
 def _drawable(widget: ECGWidget) -> xr.Dataset | None:
@@ -144,7 +147,7 @@ def _as_shown(widget: ECGWidget) -> dict[str, Any]:
     return {"threshold": widget.threshold, "names": names, "selection": selection or None, **options}
 
 
-def _recordings(widget: ECGWidget) -> xr.Dataset:
+def shown_recording(widget: ECGWidget) -> xr.Dataset:
     """The shown record, of a long one the part that the result is of."""
     one = widget.explorer.signal(widget.record, widget.span)
     one = one.assign_attrs(filters=widget.explorer.ds.attrs.get("filters", ""))

@@ -79,7 +79,7 @@ def test_agreement_is_scikit_learns_on_equal_steps(two_sides):
     a, b, ds = two_sides
     found = ecg.compare_segments(a, b, ds)
     assert found.attrs["step"] == pytest.approx(0.05)
-    steps = (np.arange(80) + 0.5) * 0.05
+    steps = (np.arange(80) + 0.49) * 0.05
     each = [brute(a, b, row, steps) for row in range(2)]
     for name, pairs in [("", np.concatenate(each)), *(("record_", pairs) for pairs in each)]:
         row = None if name == "" else next(i for i, x in enumerate(each) if x is pairs)

@@ -5,6 +5,7 @@ that it drew on. The others give Bokeh layouts, see `ecg_widget.figures.interact
 `pandas.DataFrame`, one row an observation.
 """
 
+from ecg_widget.figures.comparison import plot_comparison, save_comparison
 from ecg_widget.figures.heat_maps import plot_alignment, plot_association
 from ecg_widget.figures.interactive import (
     alignment_map,
@@ -46,6 +47,7 @@ __all__ = [
     "plot_alignment",
     "plot_association",
     "plot_audit",
+    "plot_comparison",
     "plot_faithfulness",
     "plot_fidelity",
     "plot_sanity",
@@ -54,5 +56,6 @@ __all__ = [
     "plot_uncertainty",
     "risk_coverage",
     "risk_table",
+    "save_comparison",
     "save_segments",
 ]

@@ -2,7 +2,7 @@
 import { element, setText } from "./element.ts";
 import type { LayerChoice, State } from "./state.ts";
 
-interface Slider {
+export interface Slider {
   readonly field: HTMLElement;
   readonly input: HTMLInputElement;
   readonly output: HTMLOutputElement;
@@ -80,7 +80,7 @@ export function readyText(ready: readonly number[], [low, high]: readonly [numbe
   return ready.length === 0 || ready.length >= all ? "" : `${ready.length} of ${all} ready`;
 }
 
-function layerText(choice: LayerChoice | undefined, chosen: string): [shown: string, spoken: string] {
+export function layerText(choice: LayerChoice | undefined, chosen: string): [shown: string, spoken: string] {
   if (!choice) {
     const names = chosen.split("\n").filter(Boolean).join(" + ") || "none";
     return [names, names];
@@ -89,7 +89,7 @@ function layerText(choice: LayerChoice | undefined, chosen: string): [shown: str
   return [`${choice.label}, every ${stride} ms`, `${choice.label}, a cell every ${stride} ms, each sees ${width} ms`];
 }
 
-function slider(name: string, label: string, step: string): Slider {
+export function slider(name: string, label: string, step: string): Slider {
   // Its own name: a label belongs to the first it holds that can have one, and that is the output.
   const input = element("input", { type: "range", "data-ecg": name, "aria-label": label, step, min: 0 });
   const output = element("output");
@@ -102,11 +102,18 @@ function chooser(name: string, label: string) {
   return { field: element("label", { class: "field" }, element("span", { class: "name" }, label), input), input };
 }
 
-function onInput(input: HTMLInputElement | HTMLSelectElement, act: (value: string) => void): void {
+export function onInput(input: HTMLInputElement | HTMLSelectElement, act: (value: string) => void): void {
   input.addEventListener("input", () => act(input.value));
 }
 
-function show({ input, output }: Slider, min: number, max: number, value: number, text: string, spoken = text): void {
+export function show(
+  { input, output }: Slider,
+  min: number,
+  max: number,
+  value: number,
+  text: string,
+  spoken = text,
+): void {
   input.min = String(min);
   input.max = String(max);
   if (Number(input.value) !== value) {

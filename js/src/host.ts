@@ -1,5 +1,6 @@
 // An exported page has no kernel: this model holds what Python has computed before and answers moves at once.
 import type { AnyModel } from "@anywidget/types";
+import { type EmbeddedOther, otherAnswer } from "./otherside.ts";
 import { type Choices, State, type TraitName, type Traits, type UserTraits } from "./state.ts";
 import type { EncodedDataset, EncodedVariable } from "./wire.ts";
 
@@ -15,6 +16,8 @@ export interface Embedded {
   readonly results: Readonly<Record<string, readonly Readonly<Record<string, EncodedDataset>>[]>>;
   /** Why a number of clusters is not among the results, as keys record, layers, number joined by lines. */
   readonly missing: Readonly<Record<string, string>>;
+  /** The second side of a comparison. */
+  readonly other?: EmbeddedOther;
 }
 
 const FORMAT = 1;
@@ -22,6 +25,8 @@ const FORMAT = 1;
 const EMPTY = { span: [], calipers: [], display: {}, selection: {}, cluster_names: {}, overview: null, progress: "" };
 /** Bytes at whose multiples buffers begin. */
 const ALIGN = 8;
+/** Traits that say which answers are shown. */
+const ASKING: ReadonlySet<string> = new Set(["record", "layers", "n_clusters", "other_layers", "other_n_clusters"]);
 
 /** Base64 of compressed bytes to the data in them. */
 export async function unpack(text: string): Promise<Embedded> {
@@ -50,7 +55,7 @@ export function readContainer(bytes: ArrayBuffer): Embedded {
     }
   };
   Object.values(header.waveforms).forEach(revive);
-  for (const byLayers of Object.values(header.results)) {
+  for (const byLayers of [...Object.values(header.results), ...Object.values(header.other?.results ?? {})]) {
     byLayers.flatMap((byNumber) => Object.values(byNumber)).forEach(revive);
   }
   return header;
@@ -66,7 +71,9 @@ export class EmbeddedModel {
 
   constructor(data: Embedded) {
     this.#data = data;
-    this.#values = { ...EMPTY, ...data.traits, choices: data.choices };
+    const { other } = data;
+    const second = other ? { ...other.traits, sides: other.sides, other_choices: other.choices } : {};
+    this.#values = { ...EMPTY, ...data.traits, ...second, choices: data.choices };
     Object.assign(this.#values, this.#answer());
   }
 
@@ -76,7 +83,7 @@ export class EmbeddedModel {
     const before = this.#values;
     const changed: Record<string, unknown> = { [name]: value };
     Object.assign(before, changed);
-    if (name === "record" || name === "layers" || name === "n_clusters") {
+    if (ASKING.has(name)) {
       const answer = this.#answer();
       for (const [key, found] of Object.entries(answer)) {
         if (before[key] !== found) {
@@ -119,7 +126,10 @@ export class EmbeddedModel {
     const held = Object.keys(ready).map(Number);
     const name = choices.layers[place]?.label ?? (chosen.replaceAll("\n", " + ") || "no layer");
     const why = own(missing, [record, place, k].join("\n"));
+    const { other } = this.#data;
+    const values = this.#values as unknown as Parameters<typeof otherAnswer>[2];
     return {
+      ...(other ? otherAnswer(other, choices, values, this.#values.other) : {}),
       waveform: own(waveforms, record) ?? null,
       ready,
       // A picture of another number of clusters stays, and the error says that it is none of this number.

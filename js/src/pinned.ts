@@ -1,19 +1,42 @@
 // A segmentation that is kept beside the one that is shown: a strip under the trace, on its axis of time.
+import type { Overlay } from "./canvas.ts";
 import { element, setText } from "./element.ts";
-import { type Area, type Layout, toX } from "./layout.ts";
-import { clusterColours, textOn } from "./palette.ts";
+import type { Layout } from "./layout.ts";
+import { clusterColours } from "./palette.ts";
 import { Memo } from "./panels/panel.ts";
 import type { Theme } from "./paper.ts";
-import { letter, type Segmentation } from "./segmentation.ts";
-import { cellAt, findRuns, Runs } from "./segments.ts";
+import type { Segmentation } from "./segmentation.ts";
+import { cellAt, Runs } from "./segments.ts";
+import type { Sheet } from "./sheet.ts";
+import { clearRows, drawRow } from "./stripes.ts";
 
 /** No entropy is above it: the strip says which cluster is nearest, not how near. */
 const NEVER = 2;
 const HEIGHT = 18;
 
-export class Pinned {
+/** What a view shows beside its segmentation: one that is kept, or the second side of a comparison. */
+export interface Beside {
+  /** Controls, above the paper. */
+  readonly controls: readonly HTMLElement[];
+  /** What stands under the paper, and on it or beside it. */
+  readonly drawings: readonly HTMLElement[];
+  /** A second paper, on which the pointer reads as on the first. */
+  readonly sheet: HTMLCanvasElement | null;
+  /** Texts, under the paper. */
+  readonly element: HTMLElement;
+  /** CSS px of a width that the first paper may have. */
+  share(width: number): number;
+  colours(shown: Segmentation, borders: Float64Array): string[];
+  paint(layout: Layout | null, scale: number, theme: Theme, font: string, on: Sheet, overlay: Overlay | null): void;
+  dispose(): void;
+}
+
+export class Pinned implements Beside {
+  readonly controls = [];
+  readonly sheet = null;
   /** For the view to place: the strip under the paper, the rest below it. */
   readonly canvas = element("canvas", { class: "pinned", role: "img", "data-ecg": "pinned", hidden: true });
+  readonly drawings = [this.canvas];
   readonly element: HTMLElement;
   readonly #button = element("button", { type: "button", "data-ecg": "pin", "aria-pressed": "false" }, "Compare");
   readonly #text = element("span", { "data-ecg": "pinned-text" });
@@ -51,39 +74,14 @@ export class Pinned {
     if (!kept || !layout || !this.#memo.changed(kept, layout, scale, theme, font, this.#colours, devicePixelRatio)) {
       return;
     }
-    const mm = scale * devicePixelRatio;
-    const strip: Area = layout.clusterStrip;
-    const width = Math.round(layout.width * mm);
-    const tall = Math.round(HEIGHT * devicePixelRatio);
-    this.canvas.width = width;
-    this.canvas.height = tall;
-    this.canvas.style.width = `${width / devicePixelRatio}px`;
-    this.canvas.style.height = `${tall / devicePixelRatio}px`;
-    const c = this.canvas.getContext("2d")!;
-    c.fillStyle = theme.paper;
-    c.fillRect(0, 0, width, tall);
-    c.font = `600 ${11 * devicePixelRatio}px ${font}`;
-    c.textAlign = "center";
-    c.textBaseline = "middle";
-    const { segmentation, borders } = kept;
-    findRuns(segmentation, NEVER, 0, segmentation.centre.length, this.#runs);
-    for (let r = 0; r < this.#runs.length; r++) {
-      const look = this.#runs.look[r]!;
-      const [from, to] = [borders[this.#runs.first[r]!]!, borders[this.#runs.last[r]! + 1]!];
-      if (look < 0 || to <= strip.t0 || from >= strip.t1) {
-        continue;
-      }
-      const x = Math.round(toX(strip, Math.max(from, strip.t0)) * mm);
-      const w = Math.round(toX(strip, Math.min(to, strip.t1)) * mm) - x;
-      const colour = this.#colours[look] ?? theme.muted;
-      c.fillStyle = colour;
-      c.fillRect(x, 0, w, tall);
-      const text = letter(segmentation, look);
-      if (w > c.measureText(text).width + 2 * devicePixelRatio) {
-        c.fillStyle = textOn(colour);
-        c.fillText(text, x + w / 2, tall / 2 + 0.5);
-      }
-    }
+    const c = clearRows(this.canvas, layout, scale, HEIGHT, theme, font);
+    const row = { ...kept, colours: this.#colours, threshold: NEVER };
+    const blank = () => theme.paper;
+    drawRow(c, layout.clusterStrip, scale * devicePixelRatio, 0, this.canvas.height, row, theme, blank, this.#runs);
+  }
+
+  share(width: number): number {
+    return width;
   }
 
   dispose(): void {

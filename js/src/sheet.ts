@@ -36,6 +36,7 @@ export class Sheet {
   #chosen: Partial<Display> = {};
   #display: Display = PLAIN;
   #scene: Scene | null = null;
+  #painted: Scene | null = null;
   #overlay: Overlay | null = null;
   #facts: string[] = [];
   #layout: Layout | null = null;
@@ -85,6 +86,11 @@ export class Sheet {
     return this.#layout;
   }
 
+  /** What is painted, for another paper that shows the same. */
+  get painted(): Scene | null {
+    return this.#scene && this.#painted;
+  }
+
   /** CSS px for one second */
   get perSecond(): number {
     return (this.#layout?.speed ?? 1) * this.#scale;
@@ -118,7 +124,8 @@ export class Sheet {
     };
     // What the rounding of the scale leaves over becomes margin, so that the paper ends where the page does.
     const width = Math.max(Math.min(around.width / this.#scale, layout.widest), layout.width);
-    this.#painter.setScene({ ...this.#scene, layout: { ...layout, width } });
+    this.#painted = { ...this.#scene, layout: { ...layout, width } };
+    this.#painter.setScene(this.#painted);
     const first = layout.window[0] - recording.start;
     controls.updateWindow(layout.window, long ? 0 : this.#navigator.reach(recording), first);
     const flagged = flagsText(flags);

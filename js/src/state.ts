@@ -1,5 +1,6 @@
 // A typed, decoded view of the traits. Each trait has one writer: the user's travel from here, Python's never do.
 import type { AnyModel } from "@anywidget/types";
+import { follows, otherModel } from "./otherside.ts";
 import { type Overview, readOverview } from "./overview.ts";
 import { type Recording, readRecording } from "./recording.ts";
 import { readSegmentation, readSpan, type Segmentation } from "./segmentation.ts";
@@ -25,6 +26,8 @@ const USER = [
   "display",
   "selection",
   "cluster_names",
+  "linked",
+  "arrangement",
 ] as const satisfies readonly TraitName[];
 /** Of these, what says nothing about which answers are shown. */
 const APART: ReadonlySet<TraitName> = new Set([
@@ -34,8 +37,11 @@ const APART: ReadonlySet<TraitName> = new Set([
   "display",
   "selection",
   "cluster_names",
+  "linked",
+  "arrangement",
+  "pairing",
 ]);
-const PYTHON = ["waveform", "result", "overview", "ready", "choices", "error", "progress"] as const;
+const PYTHON = ["waveform", "result", "overview", "ready", "choices", "error", "progress", "pairing"] as const;
 /** Python's data that is read when it is first looked at: a view that nobody sees decodes nothing. */
 type Read = "waveform" | "result" | "overview";
 /** s; spans are multiples of 10 s but for the recording's end, so that those further apart than this differ */
@@ -64,9 +70,18 @@ export class State {
   #frame = 0;
   #resting = 0;
   #sending = false;
+  /** The second side of a comparison; null where there is none, and for the second side itself. */
+  readonly other: State | null = null;
+  /** The other of two sides, seen from either. */
+  #partner: State | null = null;
 
   constructor(model: AnyModel<Traits>) {
     this.#model = model;
+    if (model.get("other_choices")) {
+      this.other = new (this.constructor as typeof State)(otherModel(model));
+      this.#partner = this.other;
+      this.other.#partner = this;
+    }
     const user = USER.map((name) => [`change:${name}`, () => this.#received(name)] as const);
     this.#handlers = [...user, ...PYTHON.map((name) => [`change:${name}`, () => this.#changed(name)] as const)];
     for (const [event, handler] of this.#handlers) {
@@ -132,6 +147,9 @@ export class State {
     const answered = this.#answers(name, value);
     this.#pending.set(name, value);
     this.#changed(name);
+    if (this.#partner && follows(name, value, this.get("linked"), this.#partner.choices)) {
+      this.#partner.set(name, value);
+    }
     if (document.hidden) {
       setTimeout(this.flush, 16); // a hidden page has no frames, yet a script may still move its controls
     } else if (!answered) {
@@ -144,22 +162,25 @@ export class State {
 
   /** Sends what is not yet sent: by itself, and when the hand or the eye leaves the widget. */
   readonly flush = (): void => {
-    if (this.#frame !== 0) {
-      cancelAnimationFrame(this.#frame);
-    }
-    clearTimeout(this.#resting);
-    this.#frame = 0;
-    if (this.#pending.size > 0) {
-      const pending = [...this.#pending] as [keyof UserTraits, never][];
-      this.#sending = true;
-      for (const [name, value] of pending) {
-        this.#model.set(name, value);
-      }
-      this.#sending = false;
-      this.#pending.clear();
-      this.#model.save_changes();
+    const sides: State[] = this.#partner ? [this, this.#partner] : [this];
+    if (sides.map((side) => side.#put()).includes(true)) {
+      this.#model.save_changes(); // of both sides, in one message
     }
   };
+
+  #put(): boolean {
+    if (this.#frame !== 0) cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#resting);
+    this.#frame = 0;
+    const pending = [...this.#pending] as [keyof UserTraits, never][];
+    this.#sending = true;
+    for (const [name, value] of pending) {
+      this.#model.set(name, value);
+    }
+    this.#sending = false;
+    this.#pending.clear();
+    return pending.length > 0;
+  }
 
   subscribe(listener: Listener): () => void {
     this.#listeners.add(listener);
@@ -168,6 +189,7 @@ export class State {
 
   dispose(): void {
     this.flush();
+    this.other?.dispose();
     document.removeEventListener("visibilitychange", this.flush);
     for (const [event, handler] of this.#handlers) {
       this.#model.off(event, handler);
@@ -178,7 +200,8 @@ export class State {
   /** Whether the page has all that a move needs. */
   #answers(name: keyof UserTraits, value: unknown): boolean {
     const k = Number(value);
-    return APART.has(name) || (name === "n_clusters" && this.#describesChoice(this.#model.get("ready")?.[k], k));
+    const kept = !this.#partner && this.#describesChoice(this.#model.get("ready")?.[k], k); // Python finds which is which
+    return APART.has(name) || (name === "n_clusters" && kept);
   }
 
   /** The last writer has it: what Python sets takes the place of what was not yet sent. */

@@ -218,6 +218,25 @@ tbody th { white-space: nowrap; }
 .naming select, .beats select { font: inherit; font-size: 12px; color: inherit; background: var(--surface); border: 1px solid var(--field); border-radius: 2px; }
 .naming input[type="checkbox"] { width: 18px; height: 18px; accent-color: var(--accent); }
 .field.inline { flex-direction: row; align-items: center; gap: 6px; padding-bottom: 4px; font-size: 12px; }
+.controls.second { padding-top: 8px; }
+.second .sides { display: flex; flex-wrap: wrap; gap: 4px 16px; align-items: center; font-size: 12px; min-width: 0; }
+.second .side { display: inline-flex; flex-wrap: wrap; gap: 2px 6px; min-width: 0; }
+.side bdi { max-width: 24em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.side [data-ecg="other-status"] { color: var(--muted); overflow-wrap: anywhere; }
+.second .links { display: flex; flex-wrap: wrap; gap: 4px 10px; color: var(--muted); }
+.links label { display: inline-flex; gap: 4px; align-items: center; min-height: 24px; color: var(--text); }
+.links input { width: 16px; height: 16px; margin: 0; accent-color: var(--accent); }
+.second .sides .field { flex-direction: row; align-items: center; gap: 6px; }
+.second .sides select { width: auto; }
+.comparison { padding-top: 4px; font-size: 12px; overflow-wrap: anywhere; }
+.comparison summary { min-height: 24px; padding-top: 3px; cursor: pointer; }
+.comparison table { width: auto; }
+.matched { font-weight: 600; box-shadow: inset 0 -2px 0 var(--accent); }
+.other-sheet { margin-top: 10px; }
+.scroll.beside { display: grid; grid-template-columns: max-content max-content; column-gap: 12px; align-items: start; }
+.scroll.beside .other-sheet { grid-area: 1 / 2; margin-top: 0; }
+.scroll.beside .rows { grid-area: 2 / 1; }
+@container (min-width: 1160px) { .controls.second { grid-template-columns: minmax(0, 1fr); } }
 @media (forced-colors: active) { .key, .track i, .track b, .heat { forced-color-adjust: none; } .tabs button[aria-selected="true"] { border-bottom-color: Highlight; } }
 @media (prefers-reduced-motion: reduce) { .ecg *, .ecg *::before { animation: none !important; transition: none !important; } }
 `;

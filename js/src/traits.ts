@@ -50,6 +50,31 @@ export interface UserTraits {
   selection: Partial<Selection>;
   /** What clusters are called, by the letter that goes with their colour. */
   cluster_names: ClusterNames;
+  linked?: ComparisonTraits["linked"];
+  arrangement?: ComparisonTraits["arrangement"];
+}
+
+/** What of two sides moves together. */
+export type Link = "layers" | "n_clusters" | "threshold";
+
+/** Which choices of two sides were matched, and the colours of the second side's clusters. */
+export interface Pairing {
+  readonly a: { readonly layers: readonly string[]; readonly n_clusters: number };
+  readonly b: { readonly layers: readonly string[]; readonly n_clusters: number };
+  readonly slots: readonly number[];
+  /** Records or windows in which they were matched, and agreement over all of them. */
+  readonly records: number;
+  readonly same: number | null;
+  readonly ami: number | null;
+}
+
+/** Of a comparison alone; the second side's own traits are in otherside.ts. */
+export interface ComparisonTraits {
+  linked: Link[];
+  arrangement: "strip" | "beside" | "below";
+  pairing: Partial<Pairing>;
+  sides: readonly string[];
+  other_choices: Choices;
 }
 
 /** Written by Python. */
@@ -67,5 +92,5 @@ export interface PythonTraits {
   still?: string;
 }
 
-export type Traits = UserTraits & PythonTraits;
+export type Traits = UserTraits & PythonTraits & Partial<ComparisonTraits>;
 export type TraitName = keyof Traits;

@@ -1,5 +1,6 @@
 // One mounted view: reads the state, lays out, paints. It does not know how the traits travel.
 import type { Overlay } from "./canvas.ts";
+import { beside } from "./comparison.ts";
 import { Controls } from "./controls.ts";
 import { element, setText } from "./element.ts";
 import { listenTo } from "./hands.ts";
@@ -10,7 +11,7 @@ import { OverviewBar } from "./panels/overview.ts";
 import { SelectionBar } from "./panels/selectionbar.ts";
 import { Side } from "./panels/side.ts";
 import { DARK, LIGHT, type Theme } from "./paper.ts";
-import { Pinned } from "./pinned.ts";
+import type { Beside } from "./pinned.ts";
 import type { Recording } from "./recording.ts";
 import { letter, type Segmentation } from "./segmentation.ts";
 import { cellAt, cellBorders } from "./segments.ts";
@@ -38,7 +39,7 @@ export class View {
   readonly #side: Side;
   readonly #selection: SelectionBar;
   readonly #marks = new Marks();
-  readonly #pinned = new Pinned(() => this.#ask("panels"));
+  readonly #beside: Beside;
   readonly #bar: OverviewBar;
   readonly #visibility: Visibility;
   readonly #stop: (() => void)[] = [];
@@ -63,6 +64,7 @@ export class View {
 
   constructor(state: State) {
     this.#state = state;
+    this.#beside = beside(state, (...work) => this.#ask(...work));
     this.#navigator = new Navigator(state, () => this.#ask("scene"));
     this.#sheet = new Sheet(
       state,
@@ -78,9 +80,9 @@ export class View {
     this.#figure.append(
       this.#sheet.controls.element,
       this.#sheet.controls.badges,
-      element("div", { class: "scroll" }, this.#sheet.canvas, this.#marks.canvas, this.#pinned.canvas),
+      element("div", { class: "scroll" }, this.#sheet.canvas, this.#marks.canvas, ...this.#beside.drawings),
       this.#selection.element,
-      this.#pinned.element,
+      this.#beside.element,
       this.#controls.window,
       this.#bar.element,
       texts.readout,
@@ -90,6 +92,7 @@ export class View {
     const picture = element("div", { class: "picture" }, texts.progress, this.#empty, this.#figure);
     this.#root.append(
       this.#controls.element,
+      ...this.#beside.controls,
       texts.error,
       texts.bar,
       element("div", { class: "body" }, picture, this.#side.element),
@@ -114,7 +117,7 @@ export class View {
     this.#sheet.dispose();
     this.#side.dispose();
     this.#marks.dispose();
-    this.#pinned.dispose();
+    this.#beside.dispose();
     this.#bar.dispose();
     this.element.remove();
   }
@@ -135,23 +138,25 @@ export class View {
     window.addEventListener("resize", rescale);
     this.#stop.push(() => [sizes.disconnect(), window.removeEventListener("resize", rescale)]);
     this.element.addEventListener("focusout", this.#state.flush);
-    listenTo(this.#sheet.canvas, this.#navigator, {
-      timeAt: (x) => this.#sheet.timeAt(x),
+    const hands = {
+      timeAt: (x: number) => this.#sheet.timeAt(x),
       perSecond: () => this.#sheet.perSecond,
       measuring: this.#sheet.measuring,
-      hover: (x, y) => this.#hover(x, y),
+      hover: (x: number, y: number) => this.#hover(x, y),
       leave: () => this.#point(-1, -1),
-      stepCell: (by) => this.#stepCell(by),
-    });
+      stepCell: (by: 1 | -1) => this.#stepCell(by),
+    };
+    for (const canvas of [this.#sheet.canvas, this.#beside.sheet]) if (canvas) listenTo(canvas, this.#navigator, hands);
   }
 
   #traitsChanged(changed: ReadonlySet<TraitName>): void {
     if (changed.has("span")) {
       this.#navigator.spanChanged();
     }
-    const others = changed.has("waveform") || changed.has("target") || changed.has("cluster_names");
+    const others =
+      changed.has("waveform") || ["target", "cluster_names", "pairing"].some((name) => changed.has(name as TraitName));
     this.#ask(...(others ? (["panels"] as const) : []));
-    if (changed.has("display")) {
+    if (changed.has("display") || changed.has("arrangement")) {
       this.#ask("scene");
     }
     const slid = changed.has("threshold") || changed.has("n_clusters");
@@ -233,7 +238,7 @@ export class View {
     const scale = layout ? perSecond / layout.speed : 1;
     const intervals = this.#selection.update(recording?.record ?? "");
     this.#marks.paint(canvas, layout, scale, intervals, this.#theme);
-    this.#pinned.paint(layout, scale, this.#theme, this.#font);
+    this.#beside.paint(layout, scale, this.#theme, this.#font, this.#sheet, overlay);
     this.#side.paint(overlay, { recording, raw: this.#raw, theme: this.#theme, font: this.#font });
   }
 
@@ -252,7 +257,7 @@ export class View {
   /** Hidden clusters are as blank as the paper. */
   #coloured(segmentation: Segmentation): string[] {
     const names = this.#state.get("cluster_names") ?? {};
-    return this.#pinned
+    return this.#beside
       .colours(segmentation, this.#borders)
       .map((colour, k) => (names[letter(segmentation, k)]?.hidden ? this.#theme.paper : colour));
   }
@@ -269,7 +274,7 @@ export class View {
     this.#figure.hidden = recording === null;
     this.#empty.hidden = recording !== null;
     setText(this.#empty, this.#state.error ? "" : "Waiting for the first record");
-    const around = { width: this.#width, theme: this.#theme, font: this.#font };
+    const around = { width: this.#beside.share(this.#width), theme: this.#theme, font: this.#font };
     this.#sheet.show(recording, around, this.#controls);
   }
 
