@@ -264,7 +264,6 @@ class Comparison implements Beside {
     const left = Math.round(strip.x * mm) - 4 * devicePixelRatio;
     for (const [text, y] of [
       ["a", row / 2],
-      ["\u2260", row + between / 2],
       ["b", 1.5 * row + between],
     ] as const) {
       c.fillText(text, left, y);
@@ -289,7 +288,7 @@ export function agreementText(
   }
   const one =
     `Matched clusters in ${percent(found.same)} of ${found.compared.toFixed(1)} s; AMI ${found.ami.toFixed(2)}, ` +
-    `ARI ${found.ari.toFixed(2)}, VI ${found.vi.toFixed(2)} bit`;
+    `ARI ${found.ari.toFixed(2)}, VI ${found.vi.toFixed(2)} bit (a line between the rows: not matched)`;
   const fits = isOf(pairing?.a, shown) && isOf(pairing?.b, second);
   const { records = 0, same, ami } = pairing ?? {};
   return fits && records > 1 && typeof same === "number" && typeof ami === "number"

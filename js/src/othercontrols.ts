@@ -51,7 +51,8 @@ export class OtherControls {
       this.#links.set(name, box);
       return element("label", {}, box, text);
     });
-    const first = element("span", { class: "side" }, element("b", {}, "a"), this.#names[0]);
+    const above = element("span", { class: "hint" }, "(controls above)");
+    const first = element("span", { class: "side" }, element("b", {}, "a"), this.#names[0], above);
     const second = element("span", { class: "side" }, element("b", {}, "b"), this.#names[1], this.#status);
     const sliders = element(
       "div",

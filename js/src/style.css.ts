@@ -230,7 +230,8 @@ tbody th { white-space: nowrap; }
 .second .sides select { width: auto; }
 .comparison { padding-top: 4px; font-size: 12px; overflow-wrap: anywhere; }
 .comparison summary { min-height: 24px; padding-top: 3px; cursor: pointer; }
-.comparison table { width: auto; }
+.comparison table, .comparison .number { width: auto; }
+.comparison td, .comparison th { padding: 0 6px; }
 .matched { font-weight: 600; box-shadow: inset 0 -2px 0 var(--accent); }
 .other-sheet { margin-top: 10px; }
 .scroll.beside { display: grid; grid-template-columns: max-content max-content; column-gap: 12px; align-items: start; }
