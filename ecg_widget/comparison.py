@@ -356,7 +356,7 @@ def _shifted(tracks: Sequence[np.ndarray], share: float, rows: int, columns: int
 
 def _borders(centre: np.ndarray, start: float, end: float) -> np.ndarray:
     """Where cells end, s ``(cell + 1,)``: as the page and the figures draw them."""
-    from ecg_widget.figures.scene import borders  # noqa: PLC0415  (which draws nothing here)
+    from ecg_widget.figures.cells import borders  # noqa: PLC0415  (which draws nothing here)
 
     if len(centre) > 1 and not (np.diff(centre) > 0).all():
         raise ValueError("centre: expected ascending times, got others; sort the cells by centre")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import traitlets as t
@@ -19,11 +19,15 @@ from ecg_widget.export import page_size, to_html
 from ecg_widget.exported_pairs import second_side
 from ecg_widget.files import write_whole
 from ecg_widget.fits import ANCHOR, N_CLUSTERS
+from ecg_widget.iframe import Frame, to_iframe
 from ecg_widget.pairing import Pairing
 from ecg_widget.still import COLUMN, shown_recording
 from ecg_widget.traits import Result
 from ecg_widget.widget import UNCERTAIN_SHARE, ECGWidget
 from ecg_widget.wire import encode
+
+if TYPE_CHECKING:
+    from ecg_widget.figures.shapes import Scene
 
 __all__ = ["ECGComparison"]
 
@@ -205,7 +209,7 @@ class ECGComparison(ECGWidget):
 
         if self.result is None or self.other is None:
             raise ValueError(f"comparison: expected two results, got none: {self.error or self.other_error}")
-        options = {"threshold": (self.threshold, self.other_threshold), **options}
+        options = {**self._drawn_as(), **options}
         drawn = self._drawn(self.result, self.other)
         write_whole(path, comparison_bytes(kind, drawn, shown_recording(self), **options))
 
@@ -225,24 +229,29 @@ class ECGComparison(ECGWidget):
             record_same=("record", [same if seconds.sum() else np.nan]),
         )
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The view, and beside it a static picture of both sides, which computes nothing and names no record."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        one, two = self._shown, self._other_shown
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        if not data or "image/svg+xml" not in data or one is None or two is None or two.sizes["cell"] == 0:
-            return bundle
-        try:
-            from ecg_widget.figures.comparison import comparison_scene  # noqa: PLC0415
-            from ecg_widget.figures.svg_text import svg_text  # noqa: PLC0415
+    def picture_scene(self) -> Scene:
+        """Both sides as they stand, and the first alone while there is no second."""
+        from ecg_widget.figures.comparison import comparison_scene  # noqa: PLC0415  (only who draws needs it)
 
-            limits = (self.threshold, self.other_threshold)
-            options: dict[str, Any] = {"threshold": limits, "finest": COLUMN, "scale": None}
-            picture = svg_text(comparison_scene(self._drawn(one, two), shown_recording(self), **options))
-        except Exception:  # a display must not fail for want of its picture
-            log.exception("no static picture of both sides")
-            return bundle
-        return {**data, "image/svg+xml": picture}, metadata
+        one, two = self._shown, self._other_shown
+        if one is None or two is None or two.sizes["cell"] == 0 or one.attrs["record"] != two.attrs["record"]:
+            return super().picture_scene()
+        return comparison_scene(
+            self._drawn(one, two), shown_recording(self), finest=COLUMN, scale=None, **self._drawn_as()
+        )
+
+    def _drawn_as(self) -> dict[str, Any]:
+        return {"threshold": (self.threshold, self.other_threshold), "names": self.cluster_names}
+
+    def to_iframe(
+        self,
+        *,
+        other_layers: Iterable[str | Sequence[str]] | None = None,
+        other_n_clusters: Iterable[int] | None = None,
+        **options: Any,
+    ) -> Frame:
+        """Freeze both sides into an output that stays interactive, see `ecg_widget.iframe.to_iframe` and `to_html`."""
+        return to_iframe(self, **self._page_options(other_layers, other_n_clusters, options))
 
     def pause(self) -> None:
         """Stop what is computed ahead, until the next move."""

@@ -82,7 +82,9 @@ def scene_of_view(widget: ECGWidget, result: xr.Dataset) -> Scene:
     """The picture of one side, coarse enough for a screen."""
     from ecg_widget.figures.segments import scene_of  # noqa: PLC0415
 
-    return scene_of(result, shown_recording(widget), record=widget.record, finest=COLUMN, scale=None, **_as_shown(widget))
+    return scene_of(
+        result, shown_recording(widget), record=widget.record, finest=COLUMN, scale=None, **_as_shown(widget)
+    )
 
 
 def _drawable(widget: ECGWidget) -> xr.Dataset | None:

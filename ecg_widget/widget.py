@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import numpy as np
@@ -29,11 +29,14 @@ from ecg_widget.fits import ANCHOR, N_CLUSTERS
 from ecg_widget.iframe import Frame, to_iframe
 from ecg_widget.lifetime import forget
 from ecg_widget.selection import check_names, check_selection, selected
-from ecg_widget.still import save_view, with_picture
+from ecg_widget.still import save_view, scene_of_view, with_picture
 from ecg_widget.traits import Encoded, Ready, Result
 from ecg_widget.view_state import restore_state, view_state
 from ecg_widget.waveforms import overview, waveform
 from ecg_widget.wire import encode
+
+if TYPE_CHECKING:
+    from ecg_widget.figures.shapes import Scene
 
 log = logging.getLogger(__name__)
 
@@ -436,6 +439,12 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     def to_png(self, path: str | Path, *, width_mm: float | None = None, dpi: float = 300, **options: Any) -> None:
         """Write what is shown as PNG on millimetre-exact ECG paper; options of `ecg_widget.figures.save_segments`."""
         save_view(self, path, "png", width_mm=width_mm, dpi=dpi, **options)
+
+    def picture_scene(self) -> Scene:
+        """What a static picture of the view shows, as it stands; see `ecg_widget.figures.shapes.Scene`."""
+        if self._shown is None:
+            raise ValueError("result: expected segments to draw, got none")
+        return scene_of_view(self, self._shown)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """The view, and beside it a static picture for pages without a kernel: saved notebooks, nbconvert, MyST."""

@@ -13,7 +13,7 @@ import torch
 import ecg_widget as ecg
 from ecg_widget.figures import plot_comparison, save_comparison
 from ecg_widget.figures.comparison import comparison_scene
-from ecg_widget.figures.scene import INK, Line, Rect, Text
+from ecg_widget.figures.shapes import INK, Line, Rect, Text
 
 HOSTILE = "</text><script>alert(1)</script>$x_1$\u202e" + "x" * 10_000
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,21 +10,24 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ecg_widget.figures import scene as paper
-from ecg_widget.figures.scene import INK, MUTED, SPEED, Line, Rect, Scene, Text, clean, runs
-from ecg_widget.figures.segments import _RC, _figure, _paint
+from ecg_widget.figures.arrangements import GAIN, LEFT, SPEED, WINDOW, Area, Layout, arrange
+from ecg_widget.figures.cells import MASKED, UNCERTAIN, Cells, borders, facts_of, runs
+from ecg_widget.figures.legend import footer
+from ecg_widget.figures.scene import draw_bands, draw_grid, draw_traces, scale_text
+from ecg_widget.figures.segments import drawn_bytes, new_axes, paint
+from ecg_widget.figures.shapes import CHARACTER, GREY, INK, MUTED, Rect, Scene, Text, clean, text_on
 from ecg_widget.files import write_whole
 from ecg_widget.palette import cluster_colours, letter
 
 __all__ = ["comparison_bytes", "comparison_scene", "plot_comparison", "save_comparison"]
 
-_PITCH = 25.0  # mm for a lead
-_STRIP, _BETWEEN = 5.0, 3.0
-_WINDOW = 10.0  # s
+_STRIP, _BETWEEN, _RIGHT = 5.0, 3.0, 5.0  # mm
 
 
 @dataclass(frozen=True)
-class _Cells(paper._Cells):  # noqa: SLF001  (the same picture, whose colours are of both sides)
+class _Cells(Cells):
+    """The same, whose colours are of both sides."""
+
     palette: tuple[str, ...] = ()
     cluster: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
 
@@ -50,6 +51,7 @@ def plot_comparison(
     threshold: float | Sequence[float] = 1.0,
     leads: Sequence[str] | None = None,
     start: float = 0.0,
+    names: Mapping[str, Any] | None = None,
     title: str = "",
     ax: Any = None,
 ) -> Any:
@@ -69,6 +71,8 @@ def plot_comparison(
         Which are drawn; lead II, or the first, if None.
     start
         s after the beginning of the recording; 10 s are shown.
+    names
+        Names of clusters of both sides, by letter: ``{"A": "QRS"}``.
     title
         Written above; nothing if empty. The record's name is not written by itself, as it may name a patient.
     ax
@@ -94,11 +98,18 @@ def plot_comparison(
     >>> ax.get_aspect(), bool(abs(ax.figure.get_figwidth() * 25.4 - 265) < 1e-9)
     (1.0, True)
     """
-    options: dict[str, Any] = {"record": record, "threshold": threshold, "leads": leads, "start": start, "title": title}
+    options: dict[str, Any] = {
+        "record": record,
+        "threshold": threshold,
+        "leads": leads,
+        "start": start,
+        "names": names,
+        "title": title,
+    }
     scene = comparison_scene(comparison, ds, scale=1.0 if ax is None else None, **options)
     if ax is None:
-        ax = _figure(scene, scene.width)
-    _paint(scene, ax)
+        ax = new_axes(scene, scene.width)
+    paint(scene, ax)
     return ax
 
 
@@ -148,25 +159,11 @@ def comparison_bytes(
     **options: Any,
 ) -> bytes:
     """The file of `save_comparison`: the same bytes each time, with no date in it."""
-    import matplotlib as mpl  # noqa: PLC0415  (slow to import)
 
-    if width_mm is not None and not 20 <= width_mm <= 5000:
-        raise ValueError(f"width_mm: expected 20 to 5000 mm, got {width_mm}")
-    if not 10 <= dpi <= 2400:
-        raise ValueError(f"dpi: expected 10 to 2400 dots in an inch, got {dpi}")
-    natural = comparison_scene(comparison, ds, **options).width
-    width = natural if width_mm is None else float(width_mm)
-    scene = comparison_scene(comparison, ds, scale=width / natural, **options)
-    nothing = {"svg": ("Date", "Creator"), "pdf": ("CreationDate", "Creator", "Producer"), "png": ("Software",)}
-    out = io.BytesIO()
-    with mpl.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*[Gg]lyph.*missing")  # a box stands where a name has no letter
-        mpl.rcdefaults()
-        mpl.rcParams.update(_RC)
-        ax = _figure(scene, width)
-        _paint(scene, ax)
-        ax.figure.savefig(out, format=kind, dpi=dpi, metadata=dict.fromkeys(nothing[kind]), bbox_inches=None)
-    return out.getvalue()
+    def scene_at(scale: float) -> Scene:
+        return comparison_scene(comparison, ds, scale=scale, **options)
+
+    return drawn_bytes(kind, scene_at, width_mm=width_mm, dpi=dpi)
 
 
 def comparison_scene(
@@ -177,6 +174,7 @@ def comparison_scene(
     threshold: float | Sequence[float] = 1.0,
     leads: Sequence[str] | None = None,
     start: float = 0.0,
+    names: Mapping[str, Any] | None = None,
     title: str = "",
     scale: float | None = 1.0,
     finest: float = 0.0,
@@ -187,30 +185,30 @@ def comparison_scene(
         raise ValueError(f"threshold: expected one or two numbers from 0 to 1, got {threshold}")
     row, named = _row(comparison, record)
     seen = _seen(ds, named, leads, start)
-    sides = _sides(comparison, row, seen.start, seen.end, limits)
-    left, right, top = 10.0, 5.0, 5.0 + (7.0 if title else 0.0)
+    sides = _sides(comparison, row, seen, limits, names)
     t0, t1 = seen.window
-    tall = seen.signal.sizes["lead"] * _PITCH
-    scene = Scene(left + max((t1 - t0) * SPEED, 100.0) + right, 0.0)
-    first = paper._Area(t0, t1, left, top, tall)  # noqa: SLF001
-    strips = [paper._Area(t0, t1, left, top + tall + 1.5 + i * (_STRIP + _BETWEEN), _STRIP) for i in (0, 1)]  # noqa: SLF001
-    second = paper._Area(t0, t1, left, strips[1].y + _STRIP + 1.5, tall)  # noqa: SLF001
+    leads = seen.signal["lead"].values.astype(str).tolist()
+    top = 5.0 + (7.0 if title else 0.0)
+    first = arrange("leads", leads, leads, seen.window, top=top)
+    strips = [Area(t0, t1, LEFT, top + first.height + 1.5 + i * (_STRIP + _BETWEEN), _STRIP) for i in (0, 1)]
+    second = arrange("leads", leads, leads, seen.window, top=strips[1].y + _STRIP + 1.5)
+    scene = Scene(LEFT + first.inner + _RIGHT, 0.0)
     if title:
-        scene.shapes.append(Text(left, 5.0, clean(title, 120), 3.6, bold=True))
-    shift = max(_panel(scene, cells, area, seen, finest) for area, cells in zip((first, second), sides, strict=True))
+        scene.shapes.append(Text(LEFT, 5.0, clean(title, 120), 3.6, bold=True))
+    shift = max(_panel(scene, cells, on, seen, finest) for on, cells in zip((first, second), sides, strict=True))
     for name, strip, cells in zip("ab", strips, sides, strict=True):
         _strip(scene, cells, strip)
-        scene.shapes.append(Text(left - 2, strip.y + 3.8, name, 3.4, "right", bold=True))
+        scene.shapes.append(Text(LEFT - 2, strip.y + 3.8, name, 3.4, "right", bold=True))
     _differences(scene, sides, strips)
-    bottom = second.y + tall
+    bottom = second.areas[0].y + second.height
     for whole in range(int(np.floor(t1 - t0 + 1e-6)) + 1):
         text = "0 s" if whole == 0 else str(whole)
-        scene.shapes.append(Text(left + whole * SPEED, bottom + 4, text, 2.4, "center", MUTED))
-    bottom = _legend(scene, _entries(comparison, row, sides), bottom + 10.0, left, right)
+        scene.shapes.append(Text(LEFT + whole * SPEED, bottom + 4, text, 2.4, "center", MUTED))
+    bottom = _legend(scene, _entries(comparison, row, sides), bottom + 10.0)
     said = [
         *_named(comparison),
         _agreement(comparison, row),
-        paper._speeds(scale),  # noqa: SLF001
+        scale_text(SPEED, GAIN, scale),
         f"{seen.rate:g} Hz",
         "dark between the strips: not matched",
     ]
@@ -218,10 +216,7 @@ def comparison_scene(
         said.append(f"{t0 - seen.start:.1f} to {t1 - seen.start:.1f} s of {seen.end - seen.start:.1f} s")
     if shift:
         said.append(f"baselines moved by up to {shift:.2f} mV")
-    for line in paper._wrapped(said, scene.width - left - right, 2.4):  # noqa: SLF001
-        bottom += 4.0
-        scene.shapes.append(Text(left, bottom, line, 2.4, colour=MUTED))
-    scene.height = float(np.ceil(bottom + 2.5))
+    scene.height = footer(scene, LEFT, bottom, said)
     return scene
 
 
@@ -247,27 +242,19 @@ def _seen(ds: xr.Dataset, record: str, leads: Sequence[str] | None, start: float
     time = signal["time"].values.astype(float)
     rate = float(ds["time"].attrs.get("sampling_rate") or 1 / np.diff(time[:2])[0])
     end = float(time[-1] + 1 / rate)
-    t0 = float(np.clip(time[0] + start, time[0], max(time[0], end - _WINDOW)))
-    t1 = min(t0 + _WINDOW, end)
+    t0 = float(np.clip(time[0] + start, time[0], max(time[0], end - WINDOW)))
+    t1 = min(t0 + WINDOW, end)
     inside = np.flatnonzero((time >= t0 - 1e-9) & (time <= t1 + 1e-9))
     part = signal.sel(lead=drawn).isel(time=slice(int(inside[0]), int(inside[-1]) + 1)).compute()
     return _Seen(part, rate, (t0, t1), float(time[0]), end)
 
 
-def _panel(scene: Scene, cells: _Cells, area: Any, seen: _Seen, finest: float) -> float:
+def _panel(scene: Scene, cells: _Cells, layout: Layout, seen: _Seen, finest: float) -> float:
     """One side's bands behind the leads; how far a baseline was moved, mV."""
-    paper._grid(scene, area.y, area.y + area.height)  # noqa: SLF001
-    paper._bands(scene, cells, area)  # noqa: SLF001
-    shift = 0.0
-    for i, lead in enumerate(seen.signal["lead"].values.astype(str)):
-        here = paper._Area(area.t0, area.t1, area.x, area.y + i * _PITCH, _PITCH)  # noqa: SLF001
-        y = here.y + paper._baseline(_PITCH)  # noqa: SLF001
-        time = seen.signal["time"].values.astype(float)
-        shift = max(shift, paper._trace(scene, seen.signal.values[i], time, here, y, finest=finest))  # noqa: SLF001
-        pulse = np.array([1.0, 2.5, 2.5, 7.5, 7.5, 9.0])
-        scene.shapes.append(Line(pulse, y - np.array([0, 0, paper.GAIN, paper.GAIN, 0, 0.0]), INK, 0.3, "calibration"))
-        scene.shapes.append(Text(area.x + 1.2, here.y + 4.0, clean(lead, 12), 3.4, bold=True, halo=True))
-    return shift
+    (area,) = layout.areas
+    draw_grid(scene, area.y, area.y + area.height)
+    draw_bands(scene, cells, area)
+    return draw_traces(scene, layout, seen.signal, gain=GAIN, finest=finest)
 
 
 def _row(comparison: xr.Dataset, record: str | None) -> tuple[int, str]:
@@ -280,7 +267,10 @@ def _row(comparison: xr.Dataset, record: str | None) -> tuple[int, str]:
     return known.index(named), named
 
 
-def _sides(comparison: xr.Dataset, row: int, start: float, end: float, limits: Sequence[float]) -> list[_Cells]:
+def _sides(
+    comparison: xr.Dataset, row: int, seen: _Seen, limits: Sequence[float], names: Mapping[str, Any] | None
+) -> list[_Cells]:
+    facts = facts_of(names)
     slots = [comparison[f"slot_{name}"].values.astype(int).tolist() for name in "ab"]
     together = list(dict.fromkeys([*slots[0], *slots[1]]))
     colour = dict(zip(together, cluster_colours(together), strict=True))
@@ -289,11 +279,11 @@ def _sides(comparison: xr.Dataset, row: int, start: float, end: float, limits: S
         cluster = comparison[f"cluster_{name}"].values[row].astype(int)
         entropy = comparison[f"entropy_{name}"].values[row]
         known = cluster >= 0
-        look = np.where(~known, paper.MASKED, np.where(entropy > np.float32(limit), paper.UNCERTAIN, cluster))
+        look = np.where(~known, MASKED, np.where(entropy > np.float32(limit), UNCERTAIN, cluster))
         share = np.bincount(cluster[known], minlength=len(own)) / max(int(known.sum()), 1)
-        border = paper.borders(comparison[f"centre_{name}"].values.astype(float), start, end)
+        border = borders(comparison[f"centre_{name}"].values.astype(float), seen.start, seen.end)
         palette = tuple(colour[slot] for slot in own)
-        out.append(_Cells(border, look, entropy, own, share, float(limit), {}, palette, cluster))
+        out.append(_Cells(border, look, entropy, own, share, float(limit), [[] for _ in own], facts, palette, cluster))
     return out
 
 
@@ -304,10 +294,10 @@ def _strip(scene: Scene, cells: _Cells, strip: Any) -> None:
         x, right = edges[first], edges[behind]
         if right <= x:
             continue
-        fill = paper.GREY if look < 0 else colours[look]
+        fill = GREY if look < 0 else colours[look]
         scene.shapes.append(Rect(x, strip.y, right - x, strip.height, fill, hatched=look < 0))
         if look >= 0 and right - x >= 2.4:
-            on = paper._on(fill)  # noqa: SLF001
+            on = text_on(fill)
             place = (x + right) / 2, strip.y + 3.6
             scene.shapes.append(Text(*place, letter(cells.slot[look]), 2.8, "center", on, bold=True))
 
@@ -336,19 +326,20 @@ def _entries(comparison: xr.Dataset, row: int, sides: list[_Cells]) -> list[tupl
             both = seconds[i, j]
             either = seconds[i].sum() + seconds[:, j].sum() - both
             words.append(f"Jaccard {both / either:.2f}" if either > 0 else "Jaccard \u2013")
-        out.append((colour[slot], letter(slot), ", ".join(words)))
+        called = clean(sides[0].facts.get(letter(slot), {}).get("name", ""), 40)
+        out.append((colour[slot], letter(slot), ", ".join([called, *words] if called else words)))
     return out
 
 
-def _legend(scene: Scene, entries: list[tuple[str, str, str]], y: float, left: float, right: float) -> float:
+def _legend(scene: Scene, entries: list[tuple[str, str, str]], y: float) -> float:
     """Where it ends, mm."""
-    x = left
+    x = LEFT
     for colour, mark, text in entries:
-        wide = 8.0 + len(text) * 2.6 * 0.55 + 3.0
-        if x > left and x + wide > scene.width - right:
-            x, y = left, y + 5.5
+        wide = 8.0 + len(text) * 2.6 * CHARACTER + 3.0
+        if x > LEFT and x + wide > scene.width - _RIGHT:
+            x, y = LEFT, y + 5.5
         scene.shapes.append(Rect(x, y - 3.2, 5.0, 4.2, colour))
-        scene.shapes.append(Text(x + 2.5, y, mark, 2.8, "center", paper._on(colour), bold=True))  # noqa: SLF001
+        scene.shapes.append(Text(x + 2.5, y, mark, 2.8, "center", text_on(colour), bold=True))
         scene.shapes.append(Text(x + 6.2, y, text, 2.6))
         x += wide
     return y + 1.0

@@ -36,7 +36,22 @@ from ecg_widget.figures.shapes import (
 )
 from ecg_widget.palette import BAND, PAPER, letter
 
-__all__ = ["HATCH", "Arrangement", "Line", "Rect", "Scene", "Text", "borders", "clean", "runs", "segments_scene"]
+__all__ = [
+    "HATCH",
+    "Arrangement",
+    "Line",
+    "Rect",
+    "Scene",
+    "Text",
+    "borders",
+    "clean",
+    "draw_bands",
+    "draw_grid",
+    "draw_traces",
+    "runs",
+    "scale_text",
+    "segments_scene",
+]
 
 SMALL, LARGE = "#f7e5e3", "#eebfbb"
 _RIGHT, _TOP = 5.0, 5.0  # mm
@@ -108,17 +123,17 @@ def segments_scene(
     grid = top + layout.height + (5.0 if rows else 0.0)
     cells = cells_of(seg, float(time[0]), end, threshold, facts_of(names))
     scene = Scene(layout.left + layout.inner + _RIGHT, 0.0)
-    _grid(scene, top - _TOP, grid)
+    draw_grid(scene, top - _TOP, grid)
     if title:
         scene.shapes.append(Text(layout.left, 5.0, clean(title, 120), 3.6, bold=True))
     for area in layout.areas:
-        _bands(scene, cells, area)
+        draw_bands(scene, cells, area)
     chosen = np.asarray(selection, float).reshape(-1, 2)
     strip = Area(t0, t1, layout.left, grid + 1.5, 4.0, speed)
     for area in layout.areas:
         _selected(scene, chosen, area)
     seen = seen.assign_coords(lead=known)
-    shift = _traces(scene, layout, seen, gain=gain, finest=finest)
+    shift = draw_traces(scene, layout, seen, gain=gain, finest=finest)
     _strips(scene, cells, strip)
     _selected(scene, chosen, strip)
     bottom = legend(scene, cells, layout.left, strip.y + strip.height + 22.0)
@@ -130,11 +145,11 @@ def segments_scene(
         facts.append(_chosen(chosen, label, t0, t1))
     if shift:
         facts.append(f"baselines moved by up to {shift:.2f} mV")
-    scene.height = footer(scene, layout.left, bottom, [_scale(speed, gain, scale), *facts])
+    scene.height = footer(scene, layout.left, bottom, [scale_text(speed, gain, scale), *facts])
     return scene
 
 
-def _traces(scene: Scene, layout: Layout, signal: xr.DataArray, *, gain: float, finest: float) -> float:
+def draw_traces(scene: Scene, layout: Layout, signal: xr.DataArray, *, gain: float, finest: float) -> float:
     """Draw leads, names and pulses; how far a baseline was moved at most, mV."""
     shift = 0.0
     for trace in layout.traces:
@@ -152,7 +167,8 @@ def _traces(scene: Scene, layout: Layout, signal: xr.DataArray, *, gain: float, 
     return shift
 
 
-def _grid(scene: Scene, top: float, bottom: float) -> None:
+def draw_grid(scene: Scene, top: float, bottom: float) -> None:
+    """Squares of 1 and 5 mm over the whole width, from `top` to `bottom` mm."""
     for step, colour, width in ((1.0, SMALL, 0.1), (5.0, LARGE, 0.18)):
         x, y = np.arange(0, scene.width + 1e-6, step), np.arange(top, bottom + 1e-6, step)
         for values, along in ((x, (top, bottom)), (y, (0.0, scene.width))):
@@ -162,7 +178,8 @@ def _grid(scene: Scene, top: float, bottom: float) -> None:
             scene.shapes.append(Line(first, second, colour, width))
 
 
-def _bands(scene: Scene, cells: Cells, area: Area) -> None:
+def draw_bands(scene: Scene, cells: Cells, area: Area) -> None:
+    """Cells in the colours of their clusters, behind the traces."""
     colours = cells.colours
     edges = area.at(cells.border).tolist()
     for look, first, behind in runs(cells.look):
@@ -247,7 +264,8 @@ def _strips(scene: Scene, cells: Cells, strip: Area) -> None:
         scene.shapes.append(Text(strip.x + second * strip.speed, base + 4, text, 2.4, "center", MUTED))
 
 
-def _scale(speed: float, gain: float, scale: float | None) -> str:
+def scale_text(speed: float, gain: float, scale: float | None) -> str:
+    """What the footer says of speed and gain, printed ones too where they are others."""
     on = f"{speed:g} mm/s, {gain:g} mm/mV"
     if scale is None:
         return f"{on} on the grid"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +118,8 @@ def plot_segments(
         scale=1.0 if made else None,
     )
     if made:
-        ax = _figure(scene, scene.width)
-    _paint(scene, ax)
+        ax = new_axes(scene, scene.width)
+    paint(scene, ax)
     return ax
 
 
@@ -164,15 +164,22 @@ def figure_bytes(
     kind: str, seg: xr.Dataset, ds: xr.Dataset, *, width_mm: float | None = None, dpi: float = 300, **options: Any
 ) -> bytes:
     """The file of `save_segments`: the same bytes each time, with no date and no name in it."""
+    return drawn_bytes(kind, lambda scale: scene_of(seg, ds, scale=scale, **options), width_mm=width_mm, dpi=dpi)
+
+
+def drawn_bytes(
+    kind: str, scene_at: Callable[[float], Scene], *, width_mm: float | None = None, dpi: float = 300
+) -> bytes:
+    """A scene as SVG, PDF or PNG; `scene_at` gives it for printed millimetres of one of its own."""
     import matplotlib as mpl  # noqa: PLC0415  (slow to import)
 
     if width_mm is not None and not 20 <= width_mm <= 5000:
         raise ValueError(f"width_mm: expected 20 to 5000 mm, got {width_mm}")
     if not 10 <= dpi <= 2400:
         raise ValueError(f"dpi: expected 10 to 2400 dots in an inch, got {dpi}")
-    natural = scene_of(seg, ds, **options).width
+    natural = scene_at(1.0).width
     width = natural if width_mm is None else float(width_mm)
-    scene = scene_of(seg, ds, scale=width / natural, **options)
+    scene = scene_at(width / natural)
     nothing: dict[str, dict[str, None]] = {
         "svg": {"Date": None, "Creator": None},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -183,8 +190,8 @@ def figure_bytes(
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*missing")  # a box stands where a name has no letter
         mpl.rcdefaults()
         mpl.rcParams.update(_RC)
-        ax = _figure(scene, width)
-        _paint(scene, ax)
+        ax = new_axes(scene, width)
+        paint(scene, ax)
         ax.figure.savefig(out, format=kind, dpi=dpi, metadata=nothing[kind], bbox_inches=None)
     return out.getvalue()
 
@@ -238,7 +245,8 @@ def _chosen(
     return {"selection": checked["intervals"], "label": checked["label"]} if checked else {}
 
 
-def _figure(scene: Scene, width_mm: float) -> Any:
+def new_axes(scene: Scene, width_mm: float) -> Any:
+    """Axes that fill a figure as wide as is asked for."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     height_mm = scene.height * width_mm / scene.width
@@ -246,7 +254,7 @@ def _figure(scene: Scene, width_mm: float) -> Any:
     return figure.add_axes((0, 0, 1, 1))
 
 
-def _paint(scene: Scene, ax: Any) -> None:
+def paint(scene: Scene, ax: Any) -> None:
     """Paint on axes whose units are millimetres; line widths and letters follow their size on the page."""
     from matplotlib.lines import Line2D  # noqa: PLC0415
     from matplotlib.patches import Rectangle  # noqa: PLC0415
