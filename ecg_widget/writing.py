@@ -136,7 +136,9 @@ def write_segments(path: str | Path, segments: xr.Dataset, *, names: Mapping[int
         import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: PLC0415
         from pyarrow import parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: PLC0415
     except ImportError as error:
-        raise ImportError("parquet: expected the package pyarrow, got none; pip install pyarrow, or .csv") from error
+        raise ImportError(
+            'parquet: expected the package pyarrow, got none; pip install "ecg-widget[parquet]", or write .csv'
+        ) from error
     kinds = (pa.string(), pa.float64(), pa.float64(), pa.int64(), pa.string())
     schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)))
     with _whole(path) as part:

@@ -78,7 +78,10 @@ def test_parquet_reads_back_equal(tmp_path, segments):
 
 def test_parquet_without_pyarrow_says_how_to_go_on(tmp_path, segments, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)  # as where it is not installed
-    with pytest.raises(ImportError, match=r"parquet: expected the package pyarrow, got none; pip install .*or \.csv"):
+    with pytest.raises(
+        ImportError,
+        match=r"parquet: expected the package pyarrow, got none; pip install .*\[parquet\].*, or write \.csv",
+    ):
         write_segments(tmp_path / "s.parquet", segments)
     assert list(tmp_path.iterdir()) == []
 
