@@ -6,11 +6,14 @@ are tests that exist. `test_formats_table.py` holds README to it.
 
 from __future__ import annotations
 
+import re
 import tempfile
+import tomllib
 from pathlib import Path
 
 from test_privacy import FILES
 
+from ecg_widget.formats import readers
 from ecg_widget.records import open_ecg
 
 BEGIN, END = "<!-- formats: begin (python tests/formats_table.py prints it) -->", "<!-- formats: end -->"
@@ -132,14 +135,30 @@ def opened(name: str, folder: Path) -> str:
     return str(ds.attrs["reader"])
 
 
+def extra(library: str) -> str:
+    """Which extra of the package brings a library, "" for none."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for name, needs in project["optional-dependencies"].items():
+        if name not in ("dev", "all") and any(re.match(rf"{library}\b", need, re.IGNORECASE) for need in needs):
+            return name
+    return ""
+
+
 def table() -> str:
     """Between its marks."""
     lines = [BEGIN, "| format | found by | read with | checked against |", "|---|---|---|---|"]
+    known = {reader.NAME: reader for reader in readers()}
     for name, (label, found_by, checked, _) in ROWS.items():
         with tempfile.TemporaryDirectory() as folder:
-            reader = opened(name, Path(folder))
-        own = reader.startswith("ecg_widget ")
-        lines.append(f"| {label} | {found_by} | {'own' if own else reader} | {checked} |")
+            said = opened(name, Path(folder))
+        library = (
+            "defusedxml" if "XML" in label or "aECG" in label else {"xarray": "netCDF4"}.get(*[said.split()[0]] * 2)
+        )
+        cell = ("own, defusedxml" if library == "defusedxml" else "own") if said.startswith("ecg_widget ") else said
+        cell += f" (extra `{extra(library)}`)" if extra(library) else ""
+        reader = known.get(name, known["EDF"])
+        cell += "; in pieces" if "lazy" in (reader.read.__kwdefaults__ or {}) else ""
+        lines.append(f"| {label} | {found_by} | {cell} | {checked} |")
     return "\n".join([*lines, END])
 
 
