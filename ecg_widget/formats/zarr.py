@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from ecg_widget.formats.limits import LAZY_VALUES, check_header
+from ecg_widget.formats.zarr_chunks import vetted_store
 from ecg_widget.formats.zarr_metadata import Array, Group, is_group, read_group
 from ecg_widget.lazy import LazyArray, lazy_variable
 from ecg_widget.privacy import without_personal
@@ -116,7 +117,7 @@ def _check_group(file: str, group: Group) -> None:
 
 
 def _open(zarr: Any, path: Path, group: Group, *, lazy: bool | None) -> xr.Dataset:
-    store = zarr.storage.LocalStore(path, read_only=True)
+    store = vetted_store(zarr, path, group)
     ds = xr.open_dataset(
         store,
         engine="zarr",

@@ -17,12 +17,13 @@ import numpy as np
 from ecg_widget.formats.limits import LARGEST_HEADER, MOST_VALUES
 from ecg_widget.records import RecordError
 
-__all__ = ["Array", "Group", "is_group", "read_group"]
+__all__ = ["LARGEST_CHUNK", "Array", "Group", "is_group", "read_group"]
 
 _MOST_ARRAYS = 64
-_LARGEST_CHUNK = 1 << 28  # bytes that one read may have to unpack
+LARGEST_CHUNK = 1 << 28  # bytes that one read may have to unpack
 _LARGEST_TABLE = 1 << 28  # bytes of an array without time: names, labels
 _CODECS = {"bytes", "blosc", "gzip", "zstd", "crc32c", "transpose", "vlen-utf8", "sharding_indexed"}
+_PACKING = ("blosc", "gzip", "zstd")  # among them
 _COMPRESSORS = {"blosc", "gzip", "zlib", "zstd", "lz4", "bz2"}  # of format 2, by their ids
 _TYPES = {"bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)), "float32", "float64"}
 _TEXT = 64  # bytes of one text of variable length, for the size of a table
@@ -30,7 +31,11 @@ _TEXT = 64  # bytes of one text of variable length, for the size of a table
 
 @dataclass(frozen=True)
 class Array:
-    """One array of a group: ``dtype`` is None for texts of variable length, ``chunks`` are what one read unpacks."""
+    """One array of a group.
+
+    ``dtype`` is None for texts of variable length, ``chunks`` are what one read unpacks, ``packed`` names the codec with
+    which a file is packed, "" where there is none or where a file is a shard.
+    """
 
     name: str
     dims: tuple[str, ...]
@@ -38,6 +43,7 @@ class Array:
     dtype: np.dtype[Any] | None
     chunks: tuple[int, ...]
     attrs: dict[str, Any]
+    packed: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ def _array_3(where: str, folder: Path) -> Array:
     chunks = _whole_numbers(
         where, "chunks", _mapping(where, "chunk grid", grid.get("configuration")).get("chunk_shape")
     )
-    inner = _check_codecs(where, meta.get("codecs"))
+    inner, packed = _check_codecs(where, meta.get("codecs"))
     dtype = _type_3(where, meta.get("data_type"))
     return Array(
         folder.name,
@@ -98,6 +104,7 @@ def _array_3(where: str, folder: Path) -> Array:
         dtype,
         inner or chunks,
         _mapping(where, "attributes", meta.get("attributes", {})),
+        packed,
     )
 
 
@@ -119,7 +126,8 @@ def _array_2(where: str, folder: Path) -> Array:
         dtype = _plain_type(where, text)
     attrs = _attrs_2(where, folder)
     dims = _dims(where, attrs.pop("_ARRAY_DIMENSIONS", None), shape)
-    return Array(folder.name, dims, shape, dtype, _whole_numbers(where, "chunks", meta.get("chunks")), attrs)
+    return Array(folder.name, dims, shape, dtype, _whole_numbers(where, "chunks", meta.get("chunks")), attrs,
+                 compressor or "")  # fmt: skip
 
 
 def _type_3(where: str, given: Any) -> np.dtype[Any] | None:
@@ -143,19 +151,27 @@ def _plain_type(where: str, given: Any) -> np.dtype[Any]:
     return dtype
 
 
-def _check_codecs(where: str, given: Any) -> tuple[int, ...] | None:
-    """Refuse codecs that do more than unpack; give the shape of the chunks inside of shards."""
+def _check_codecs(where: str, given: Any) -> tuple[tuple[int, ...] | None, str]:
+    """Refuse codecs that do more than unpack; give the shape of the chunks inside of shards, and what packs a file."""
     inner = None
-    for codec in given if isinstance(given, list) else [given]:
+    listed = given if isinstance(given, list) else [given]
+    packed = [c["name"] for c in listed if isinstance(c, dict) and c.get("name") in _PACKING]
+    if len(packed) > 1:
+        raise RecordError(f"{where}: codec: expected one that packs, got {packed}")
+    for codec in listed:
         name = codec.get("name") if isinstance(codec, dict) else codec
         if name not in _CODECS:
             raise RecordError(f"{where}: codec: expected one of {sorted(_CODECS)}, got {str(name)[:100]!r}")
         if name == "sharding_indexed":
             settings = _mapping(where, "sharding", codec.get("configuration"))
             inner = _whole_numbers(where, "chunks", settings.get("chunk_shape"))
-            if any(_check_codecs(where, settings.get(part)) for part in ("codecs", "index_codecs")):
-                raise RecordError(f"{where}: codec: expected shards of chunks, got shards of shards")
-    return inner
+            for part in ("codecs", "index_codecs"):
+                deeper, inside = _check_codecs(where, settings.get(part))
+                if deeper:
+                    raise RecordError(f"{where}: codec: expected shards of chunks, got shards of shards")
+                if inside == "blosc":  # it is not safe with damaged chunks, and those in a shard are not looked at
+                    raise RecordError(f"{where}: codec: expected gzip or zstd inside of shards, got blosc")
+    return inner, packed[0] if packed and inner is None else ""
 
 
 def _check_sizes(where: str, array: Array) -> None:
@@ -165,9 +181,9 @@ def _check_sizes(where: str, array: Array) -> None:
     item = _TEXT if array.dtype is None else array.dtype.itemsize
     if "time" not in array.dims and n_values * item > _LARGEST_TABLE:
         raise RecordError(f"{where}: size: expected at most {_LARGEST_TABLE} bytes, got {n_values * item}")
-    if len(array.chunks) != len(array.shape) or math.prod(array.chunks) * item > _LARGEST_CHUNK:
+    if len(array.chunks) != len(array.shape) or math.prod(array.chunks) * item > LARGEST_CHUNK:
         raise RecordError(
-            f"{where}: chunks: expected {len(array.shape)} lengths and at most {_LARGEST_CHUNK} bytes together, got "
+            f"{where}: chunks: expected {len(array.shape)} lengths and at most {LARGEST_CHUNK} bytes together, got "
             f"{array.chunks} of {item} bytes; write it again with smaller chunks, e.g. 2**18 samples"
         )
 

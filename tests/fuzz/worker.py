@@ -81,6 +81,9 @@ def memory(field: str) -> int:
 
 def case(reader: str, seeds: list[Seed], root: int, number: int, others: list[bytes]) -> tuple[Seed, dict[str, bytes], dict[str, Any]]:
     """The files of one case: the same for the same root, reader and number."""
+    from ecg_widget import formats
+
+    lazy = any(r.NAME == reader and "lazy" in (r.read.__kwdefaults__ or {}) for r in formats.readers())
     rng = random.Random(f"{root} {reader} {number}")
     seed = rng.choice(seeds)
     names = sorted(seed.files)
@@ -91,7 +94,7 @@ def case(reader: str, seeds: list[Seed], root: int, number: int, others: list[by
         else:
             changed[name] = mutate(seed.files[name], rng)
     options = dict(rng.choice(seed.options))
-    if rng.random() < 0.3:
+    if lazy and rng.random() < 0.3:
         options["lazy"] = True
     return seed, changed, options
 
@@ -116,7 +119,7 @@ def attempt(path: Path, options: dict[str, Any]) -> tuple[str, str]:
             cause = cause.__cause__ or cause.__context__
         return "refused", ""
     except TypeError as error:
-        if " reader has no option " in str(error):  # the options are those of the seed's format
+        if " reader has no option " in str(error):  # they are those of the seed's format
             return "refused", ""
         return "crash", traceback.format_exc(limit=-6)
     except BaseException:  # noqa: BLE001  (whatever else comes out is what is looked for)
