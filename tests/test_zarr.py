@@ -138,6 +138,156 @@ def test_broken_contents(group, ds):
             ecg.open_ecg(group, lazy=lazy).load()
 
 
+def chunks_of(group, name="signal"):
+    """The files of an array's chunks."""
+    return [p for p in sorted((group / name).rglob("*")) if p.is_file() and not p.name.startswith((".z", "zarr"))]
+
+
+def codecs():
+    """Every way to pack that is read, of formats 2 and 3."""
+    numcodecs, v3 = pytest.importorskip("numcodecs"), zarr.codecs
+    two = {"blosc": numcodecs.Blosc(), "zlib": numcodecs.Zlib(), "gzip": numcodecs.GZip(), "bz2": numcodecs.BZ2(),
+           "zstd": numcodecs.Zstd(), "lz4": numcodecs.LZ4()}  # fmt: skip
+    three = {"blosc": (v3.BloscCodec(),), "gzip": (v3.GzipCodec(),), "zstd": (v3.ZstdCodec(),), "crc": (v3.Crc32cCodec(),),
+             "crc gzip crc": (v3.Crc32cCodec(), v3.GzipCodec(), v3.Crc32cCodec())}  # fmt: skip
+    return {**{f"2 {k}": (2, (c,)) for k, c in two.items()}, **{f"3 {k}": (3, c) for k, c in three.items()}}
+
+
+@pytest.fixture(params=[*(f"2 {c}" for c in ("blosc", "zlib", "gzip", "bz2", "zstd", "lz4")),
+                        *(f"3 {c}" for c in ("blosc", "gzip", "zstd", "crc", "crc gzip crc"))])  # fmt: skip
+def packed(request, ds, tmp_path):
+    version, compressors = codecs()[request.param]
+    path, encoding = tmp_path / "p.zarr", {"chunks": (1, 12, 500), "compressors": compressors}
+    ds = ds[["signal"]].isel(record=[0])
+    ds.to_zarr(path, zarr_format=version, encoding={"signal": encoding}, consolidated=False)
+    return path
+
+
+class TestChunks:
+    def test_every_codec_reads_back(self, packed, ds):
+        np.testing.assert_array_equal(ecg.open_ecg(packed, lazy=True)["signal"].values, ds["signal"].values[:1])
+
+    def test_the_library_sees_nothing_packed(self, packed, monkeypatch):
+        """So its codecs, which believe what a chunk says, never run."""
+        seen = []
+        real = zarr.open_array
+        monkeypatch.setattr(zarr, "open_array", lambda *a, **k: seen.append(real(*a, **k)) or seen[-1])
+        ecg.open_ecg(packed)
+        assert seen
+        stored = zarr.open_array(seen[0].store, path="signal", mode="r", zarr_format=seen[0].metadata.zarr_format)
+        assert stored.compressors == ()
+
+    @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])
+    def test_cut(self, packed, share):
+        chunk = chunks_of(packed)[1]
+        chunk.write_bytes(chunk.read_bytes()[: int(chunk.stat().st_size * share)])
+        with pytest.raises(RecordError, match=r"p\.zarr: (.*: )?signal.*expected a chunk of 24000 bytes"):
+            ecg.open_ecg(packed)
+
+    def test_bits(self, packed):
+        """A codec may not notice, but nothing else than a recording or `RecordError` comes out."""
+        rng = np.random.default_rng(0)
+        chunk = chunks_of(packed)[1]
+        good = chunk.read_bytes()
+        for _ in range(15):
+            bad = bytearray(good)
+            bad[rng.integers(32) if rng.random() < 0.5 else rng.integers(len(bad))] ^= 1 << rng.integers(8)
+            chunk.write_bytes(bytes(bad))
+            try:
+                ecg.validate_ecg(ecg.open_ecg(packed, quality=False))
+            except RecordError as error:
+                assert "p.zarr" in str(error)  # noqa: PT017  (an opened one is as good)
+
+    def test_bombs(self, packed):
+        """A chunk of a few kilobytes that unpacks to 64 megabytes: refused before they are there."""
+        name = json.loads(array_file(packed, "signal").read_text())
+        compressor = name.get("compressor") or next(
+            (c for c in name["codecs"] if c["name"] not in ("bytes", "crc32c")), None
+        )
+        if compressor is None or len(name.get("codecs", [])) > 2:
+            pytest.skip("nothing that unpacks to more, or a checksum that refuses it before")
+        pack = __import__("numcodecs").get_codec({"id": compressor.get("id") or compressor["name"]})
+        chunks_of(packed)[1].write_bytes(bytes(pack.encode(bytes(64 << 20))))
+        tracemalloc.start()
+        try:
+            with pytest.raises(RecordError, match=r"expected a chunk of 24000 bytes|expected a chunk of at most"):
+                ecg.open_ecg(packed)
+            assert tracemalloc.get_traced_memory()[1] < 16 << 20
+        finally:
+            tracemalloc.stop()
+
+
+class TestShards:
+    @pytest.fixture(params=["start", "end"])
+    def shards(self, request, ds, tmp_path):
+        path = tmp_path / "s.zarr"
+        ds.to_zarr(path, zarr_format=3, consolidated=False)
+        group = zarr.open_group(path, mode="a")
+        new = group.create_array(
+            "signal", shape=(3, 12, 2500), dtype="f4", chunks=(1, 6, 500), dimension_names=("record", "lead", "time"),
+            shards=zarr.core.array.ShardsConfigParam(shape=(3, 12, 1000), index_location=request.param),
+            compressors=(zarr.codecs.GzipCodec(), zarr.codecs.Crc32cCodec()), attributes={"units": "mV"},
+            fill_value=np.nan, overwrite=True,
+        )  # fmt: skip
+        new[..., :1000] = ds["signal"].values[..., :1000]
+        new[:, 7, 1000:1400] = ds["signal"].values[:, 7, 1000:1400]
+        return path
+
+    def test_read_back_with_what_was_never_written(self, shards, ds):
+        want = np.full((3, 12, 2500), np.nan, "f4")
+        want[..., :1000] = ds["signal"].values[..., :1000]
+        want[:, 7, 1000:1400] = ds["signal"].values[:, 7, 1000:1400]
+        got = ecg.open_ecg(shards, lazy=True)["signal"]
+        np.testing.assert_array_equal(got.values, want)
+        np.testing.assert_array_equal(got[1, 3:9, 990:1010].values, want[1, 3:9, 990:1010])
+
+    def test_damage(self, shards):
+        shard = chunks_of(shards)[0]
+        good = shard.read_bytes()
+        for bad in (good[:40], good[:-8], good[8:], bytes([good[0] ^ 1]) + good[1:], good[:-5] + b"x" + good[-4:], b""):
+            shard.write_bytes(bad)
+            with pytest.raises(RecordError, match=r"s\.zarr: (.*: )?signal.*expected"):
+                ecg.open_ecg(shards)
+
+    @pytest.mark.parametrize("chunk", [(1, 6, 300), (1, 6, 0), (3, 12, 1 << 20)])
+    def test_chunks_that_do_not_fill_a_shard(self, shards, chunk):
+        meta = json.loads((shards / "signal" / "zarr.json").read_text())
+        meta["codecs"][0]["configuration"]["chunk_shape"] = list(chunk)
+        (shards / "signal" / "zarr.json").write_text(json.dumps(meta))
+        with pytest.raises(RecordError, match="signal: shards: expected at most"):
+            ecg.open_ecg(shards)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_texts_of_variable_length(ds, tmp_path, version):
+    """The library makes room for as many texts as a chunk says, and xarray for each of the longest."""
+    path = tmp_path / "t.zarr"
+    ds.to_zarr(path, zarr_format=version, consolidated=False)
+    group = zarr.open_group(path, mode="a", use_consolidated=False)
+    attributes = dict(group["record"].attrs)
+    new = group.create_array("record", shape=(3,), dtype=str, chunks=(3,), compressors=(), overwrite=True,
+                             attributes=attributes, **({"dimension_names": ("record",)} if version == 3 else {}))  # fmt: skip
+    new[:] = np.array(["a", "b", "c"], object)
+    assert ecg.open_ecg(path)["record"].values.tolist() == ["a", "b", "c"]
+    chunk = chunks_of(path, "record")[0]
+    good = chunk.read_bytes()
+    for bad in (
+        b"\xff\xff\xff\x7f" + good[4:],
+        good[:4] + b"\xff\xff\xff\x7f" + good[8:],
+        good[:4] + (40 << 20).to_bytes(4, "little") + bytes(40 << 20) + good[9:],
+        good[:-1],
+        b"",
+    ):
+        chunk.write_bytes(bad)
+        tracemalloc.start()
+        try:
+            with pytest.raises(RecordError, match=r"t\.zarr: record.*: expected a chunk of texts"):
+                ecg.open_ecg(path)
+            assert tracemalloc.get_traced_memory()[1] < 150 << 20
+        finally:
+            tracemalloc.stop()
+
+
 def test_values_that_the_contract_refuses(ds, tmp_path):
     ds["signal"].values[0, 0, 7] = np.inf
     ds["wave"].values[0, 3] = 9

@@ -16,8 +16,8 @@ import numpy as np
 import xarray as xr
 
 from ecg_widget.formats.limits import LAZY_VALUES, check_header
-from ecg_widget.formats.zarr_chunks import vetted_store
-from ecg_widget.formats.zarr_metadata import Array, Group, is_group, read_group
+from ecg_widget.formats.zarr_chunks import plain_store
+from ecg_widget.formats.zarr_metadata import LARGEST_CHUNK, Array, Group, is_group, read_group
 from ecg_widget.lazy import LazyArray, lazy_variable
 from ecg_widget.privacy import without_personal
 from ecg_widget.records import RecordError, millivolts, validate_ecg
@@ -117,7 +117,7 @@ def _check_group(file: str, group: Group) -> None:
 
 
 def _open(zarr: Any, path: Path, group: Group, *, lazy: bool | None) -> xr.Dataset:
-    store = vetted_store(zarr, path, group)
+    store = plain_store(zarr, path, group)
     ds = xr.open_dataset(
         store,
         engine="zarr",
@@ -164,7 +164,8 @@ class _Reading:
         """The variable as an array that is read later."""
         dtype = np.float32 if stored.name == "signal" else self.variable.dtype
         wide = math.prod(stored.shape[1:-1])
-        return LazyArray(stored.shape, dtype, self, max(_PIECE // wide, 4 * stored.chunks[-1]))
+        at_once = max(1, min(4, LARGEST_CHUNK // max(1, math.prod(stored.chunks) * self.variable.dtype.itemsize)))
+        return LazyArray(stored.shape, dtype, self, max(_PIECE // wide, at_once * stored.chunks[-1]))
 
     def __call__(self, outer: tuple[np.ndarray, ...], first: int, last: int) -> np.ndarray:
         """The samples `first` to `last` (exclusive)."""

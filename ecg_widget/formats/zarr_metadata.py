@@ -17,13 +17,17 @@ import numpy as np
 from ecg_widget.formats.limits import LARGEST_HEADER, MOST_VALUES
 from ecg_widget.records import RecordError
 
-__all__ = ["LARGEST_CHUNK", "Array", "Group", "is_group", "read_group"]
+__all__ = ["LARGEST_CHUNK", "LARGEST_TABLE", "Array", "Group", "is_group", "read_group"]
 
 _MOST_ARRAYS = 64
-LARGEST_CHUNK = 1 << 28  # bytes that one read may have to unpack
-_LARGEST_TABLE = 1 << 28  # bytes of an array without time: names, labels
-_CODECS = {"bytes", "blosc", "gzip", "zstd", "crc32c", "transpose", "vlen-utf8", "sharding_indexed"}
-_PACKING = ("blosc", "gzip", "zstd")  # among them
+LARGEST_CHUNK = 1 << 27  # bytes that one read may have to unpack; Dask's own choice is as large
+LARGEST_TABLE = 1 << 28  # bytes of an array without time: names, labels
+_FIRST = {"bytes", "transpose", "vlen-utf8"}  # codecs that make bytes of values: the library's are safe
+_PACKING = {"blosc", "gzip", "zstd", "crc32c"}  # codecs that make bytes of bytes: undone here
+_CODECS = _FIRST | _PACKING | {"sharding_indexed"}
+_MOST_PACKING = 3  # one that packs between two checksums
+_LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+_MOST_IN_SHARD = 1 << 16  # chunks; the index of a shard is read with each of them
 _COMPRESSORS = {"blosc", "gzip", "zlib", "zstd", "lz4", "bz2"}  # of format 2, by their ids
 _TYPES = {"bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)), "float32", "float64"}
 _TEXT = 64  # bytes of one text of variable length, for the size of a table
@@ -33,8 +37,10 @@ _TEXT = 64  # bytes of one text of variable length, for the size of a table
 class Array:
     """One array of a group.
 
-    ``dtype`` is None for texts of variable length, ``chunks`` are what one read unpacks, ``packed`` names the codec with
-    which a file is packed, "" where there is none or where a file is a shard.
+    ``dtype`` is None for texts of variable length, ``chunks`` are what one read unpacks, ``codecs`` those that made
+    bytes of bytes, in the order of writing. ``shards`` is the shape of a file that holds several chunks, else empty;
+    its index is its beginning (``index_first``) or its end, with a checksum or without. ``plain`` is what the file says
+    of an array like it of which nothing is packed, by the names of the files of the metadata.
     """
 
     name: str
@@ -43,16 +49,21 @@ class Array:
     dtype: np.dtype[Any] | None
     chunks: tuple[int, ...]
     attrs: dict[str, Any]
-    packed: str = ""
+    plain: dict[str, dict[str, Any]]
+    codecs: tuple[str, ...] = ()
+    shards: tuple[int, ...] = ()
+    index_first: bool = False
+    index_crc: bool = False
 
 
 @dataclass(frozen=True)
 class Group:
-    """A group of arrays; ``version`` is the format's, 2 or 3."""
+    """A group of arrays; ``version`` is the format's, 2 or 3, ``plain`` as in `Array`, by the keys of the store."""
 
     version: int
     arrays: dict[str, Array]
     attrs: dict[str, Any]
+    plain: dict[str, dict[str, Any]]
 
 
 def is_group(path: Path) -> bool:
@@ -78,8 +89,13 @@ def read_group(path: Path) -> Group:
         where = f"{file}: {folder.name}"
         arrays[folder.name] = (_array_3 if version == 3 else _array_2)(where, folder)
         _check_sizes(where, arrays[folder.name])
-    attrs = meta.get("attributes", {}) if version == 3 else _attrs_2(file, path)
-    return Group(version, arrays, _mapping(file, "attributes", attrs))
+    attrs = _mapping(file, "attributes", meta.get("attributes", {}) if version == 3 else _attrs_2(file, path))
+    if version == 3:
+        plain: dict[str, dict[str, Any]] = {"zarr.json": {"zarr_format": 3, "node_type": "group", "attributes": attrs}}
+    else:
+        plain = {".zgroup": {"zarr_format": 2}, ".zattrs": attrs}
+    plain |= {f"{name}/{key}": part for name, array in arrays.items() for key, part in array.plain.items()}
+    return Group(version, arrays, attrs, plain)
 
 
 def _array_3(where: str, folder: Path) -> Array:
@@ -95,16 +111,33 @@ def _array_3(where: str, folder: Path) -> Array:
     chunks = _whole_numbers(
         where, "chunks", _mapping(where, "chunk grid", grid.get("configuration")).get("chunk_shape")
     )
-    inner, packed = _check_codecs(where, meta.get("codecs"))
-    dtype = _type_3(where, meta.get("data_type"))
+    first, packing, sharding = _codecs_3(where, meta.get("codecs"))
+    shards: tuple[int, ...] = ()
+    index: list[Any] = []
+    if sharding is not None:
+        settings = _mapping(where, "sharding", sharding.get("configuration"))
+        shards, chunks = chunks, _whole_numbers(where, "chunks", settings.get("chunk_shape"))
+        _check_shards(where, shards, chunks)
+        outer = (first, packing)
+        first, packing, deeper = _codecs_3(where, settings.get("codecs"))
+        index = settings.get("index_codecs") or []
+        if deeper is not None or outer != ([], []) or index not in ([_LITTLE], [_LITTLE, {"name": "crc32c"}]):
+            raise RecordError(f"{where}: codec: expected shards of plain chunks with an index of integers, got others")
+        if settings.get("index_location", "end") not in ("start", "end"):
+            raise RecordError(f"{where}: index: expected 'start' or 'end', got {settings['index_location']!r:.50}")
+    plain = {**meta, "codecs": first, "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunks)}}}
     return Array(
         folder.name,
         _dims(where, meta.get("dimension_names"), shape),
         shape,
-        dtype,
-        inner or chunks,
+        _type_3(where, meta.get("data_type")),
+        chunks,
         _mapping(where, "attributes", meta.get("attributes", {})),
-        packed,
+        {"zarr.json": plain},
+        tuple(codec["name"] for codec in packing),
+        shards,
+        sharding is not None and settings.get("index_location") == "start",
+        len(index) == 2,
     )
 
 
@@ -125,9 +158,10 @@ def _array_2(where: str, folder: Path) -> Array:
     else:
         dtype = _plain_type(where, text)
     attrs = _attrs_2(where, folder)
+    plain = {".zarray": {**meta, "compressor": None}, ".zattrs": dict(attrs)}
     dims = _dims(where, attrs.pop("_ARRAY_DIMENSIONS", None), shape)
-    return Array(folder.name, dims, shape, dtype, _whole_numbers(where, "chunks", meta.get("chunks")), attrs,
-                 compressor or "")  # fmt: skip
+    chunks = _whole_numbers(where, "chunks", meta.get("chunks"))
+    return Array(folder.name, dims, shape, dtype, chunks, attrs, plain, () if compressor is None else (compressor,))
 
 
 def _type_3(where: str, given: Any) -> np.dtype[Any] | None:
@@ -151,27 +185,37 @@ def _plain_type(where: str, given: Any) -> np.dtype[Any]:
     return dtype
 
 
-def _check_codecs(where: str, given: Any) -> tuple[tuple[int, ...] | None, str]:
-    """Refuse codecs that do more than unpack; give the shape of the chunks inside of shards, and what packs a file."""
-    inner = None
-    listed = given if isinstance(given, list) else [given]
-    packed = [c["name"] for c in listed if isinstance(c, dict) and c.get("name") in _PACKING]
-    if len(packed) > 1:
-        raise RecordError(f"{where}: codec: expected one that packs, got {packed}")
-    for codec in listed:
+def _codecs_3(where: str, given: Any) -> tuple[list[Any], list[dict[str, Any]], dict[str, Any] | None]:
+    """Codecs that make bytes of values, those that make bytes of bytes, and the one of shards; others are refused."""
+    first: list[Any] = []
+    packing: list[dict[str, Any]] = []
+    sharding = None
+    for given_one in given if isinstance(given, list) else [given]:
+        codec = {"name": given_one} if isinstance(given_one, str) else given_one
         name = codec.get("name") if isinstance(codec, dict) else codec
-        if name not in _CODECS:
+        if not isinstance(name, str) or name not in _CODECS:
             raise RecordError(f"{where}: codec: expected one of {sorted(_CODECS)}, got {str(name)[:100]!r}")
         if name == "sharding_indexed":
-            settings = _mapping(where, "sharding", codec.get("configuration"))
-            inner = _whole_numbers(where, "chunks", settings.get("chunk_shape"))
-            for part in ("codecs", "index_codecs"):
-                deeper, inside = _check_codecs(where, settings.get(part))
-                if deeper:
-                    raise RecordError(f"{where}: codec: expected shards of chunks, got shards of shards")
-                if inside == "blosc":  # it is not safe with damaged chunks, and those in a shard are not looked at
-                    raise RecordError(f"{where}: codec: expected gzip or zstd inside of shards, got blosc")
-    return inner, packed[0] if packed and inner is None else ""
+            if sharding is not None:
+                raise RecordError(f"{where}: codec: expected one of shards, got several")
+            sharding = codec
+        elif name in _PACKING:
+            packing.append(codec)
+        elif packing or sharding is not None:
+            raise RecordError(f"{where}: codec: expected {name} before those that pack, got it behind {packing!r:.100}")
+        else:
+            first.append(given_one)
+    if sum(codec["name"] != "crc32c" for codec in packing) > 1 or len(packing) > _MOST_PACKING:
+        raise RecordError(f"{where}: codec: expected one that packs, got {[codec['name'] for codec in packing][:9]}")
+    return first, packing, sharding
+
+
+def _check_shards(where: str, shards: tuple[int, ...], chunks: tuple[int, ...]) -> None:
+    whole = len(shards) == len(chunks) and all(n and outer % n == 0 for outer, n in zip(shards, chunks, strict=True))
+    if not shards or not whole or math.prod(o // n for o, n in zip(shards, chunks, strict=True)) > _MOST_IN_SHARD:
+        raise RecordError(
+            f"{where}: shards: expected at most {_MOST_IN_SHARD} whole chunks in each, got {chunks} in {shards}"
+        )
 
 
 def _check_sizes(where: str, array: Array) -> None:
@@ -179,8 +223,11 @@ def _check_sizes(where: str, array: Array) -> None:
     if n_values > MOST_VALUES:
         raise RecordError(f"{where}: size: expected at most {MOST_VALUES} values, got shape {array.shape}")
     item = _TEXT if array.dtype is None else array.dtype.itemsize
-    if "time" not in array.dims and n_values * item > _LARGEST_TABLE:
-        raise RecordError(f"{where}: size: expected at most {_LARGEST_TABLE} bytes, got {n_values * item}")
+    if "time" not in array.dims and n_values * item > LARGEST_TABLE:
+        raise RecordError(f"{where}: size: expected at most {LARGEST_TABLE} bytes, got {n_values * item}")
+    fill = next(iter(array.plain.values())).get("fill_value")  # of zarr.json or .zarray, which stands first
+    if array.dtype is None and not (fill is None or (isinstance(fill, (str, int)) and len(str(fill)) <= _TEXT)):
+        raise RecordError(f"{where}: fill value: expected at most {_TEXT} characters, got {str(fill)[:100]!r}")
     if len(array.chunks) != len(array.shape) or math.prod(array.chunks) * item > LARGEST_CHUNK:
         raise RecordError(
             f"{where}: chunks: expected {len(array.shape)} lengths and at most {LARGEST_CHUNK} bytes together, got "

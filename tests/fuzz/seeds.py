@@ -174,17 +174,9 @@ def _folders(folder: Path) -> list[Seed]:
     ptbxl_folder.write(folder / "ptbxl")
     test_ludb.write(folder / "ludb", n_samples=300)
     code15_folder.write(folder / "code15", n=6, n_files=1, compression="gzip")
-    (folder / "set").mkdir()
-    table = ["path,record,patient,fold,n_samples,label:MI"]
-    values = np.random.default_rng(0).integers(-9, 9, 50)
-    for i in range(3):
-        (folder / "set" / f"{i}.csv").write_text("time_s,II (mV)\n" + "".join(f"{k / 50},{v / 9:.3f}\n" for k, v in enumerate(values)))
-        table.append(f"{i}.csv,r{i},p{i},{i},50,{i % 2}")
-    (folder / "set" / "list.csv").write_text("\n".join(table) + "\n")
     single = next((folder / "code15").glob("*.hdf5"))
     return [
         *(_take(name, folder / name, ".", {"missing": "drop"}) for name in names),
-        _take("catalogue", folder / "set", "list.csv", {"ragged": True}, {"unreadable": "skip"}),
         _one("code15.hdf5", single.read_bytes(), {"units": "mV"}),
     ]
 
