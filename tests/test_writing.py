@@ -9,6 +9,7 @@ import wfdb
 import xarray as xr
 
 from ecg_widget import load_example, open_ecg, simulate
+from ecg_widget.records import RecordError
 from ecg_widget.writing import cluster_runs, read_segments, write_annotations, write_dataset, write_segments
 
 
@@ -136,3 +137,17 @@ def test_senseless_paths_and_names_are_refused(tmp_path, segments):
     with pytest.raises(ValueError, match="hold a sample"):
         write_annotations(tmp_path / "r.c", segments, sampling_rate=5)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["record", "lead"])
+def test_a_text_that_says_to_be_longer_than_its_file(tmp_path, name):
+    """The library took up to 4 GB for one in a file of 12 kB, found by damaged files."""
+    h5py = pytest.importorskip("h5py")
+    path = write_dataset(tmp_path / "a.nc", simulate(2, seed=0, duration=1))
+    with h5py.File(path) as file:
+        at = file[name].id.get_offset()
+    data = bytearray(path.read_bytes())
+    data[at : at + 4] = (800 << 20).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(RecordError, match=rf"a\.nc: {name}: expected texts of at most \d+ bytes"):
+        open_ecg(path)

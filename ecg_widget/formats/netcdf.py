@@ -18,6 +18,7 @@ from ecg_widget.validation import check_rate
 NAME = "netCDF"
 
 _DIMS = ("record", "lead", "time")
+_LARGEST_TABLE = 1 << 28  # bytes of the texts of a variable
 
 
 def locate(path: Path) -> Path | None:
@@ -61,7 +62,7 @@ def read(
     file = path.name
     hdf5.check_heaps(path)
     with hdf5.opened(path) as stored:
-        _check_variables(file, stored)
+        _check_variables(path, stored)
         signal = hdf5.dataset(stored, file, "signal", "f", 3)
         hdf5.dataset(stored, file, "time", "f", 1)
         rate = stored["time"].attrs.get("sampling_rate")
@@ -98,10 +99,30 @@ def read(
     return ds.assign_attrs(source=file, format=NAME, reader=f"xarray {xr.__version__}", filters=filters)
 
 
-def _check_variables(file: str, stored: Any) -> None:
+def _check_texts(path: Path, name: str, variable: Any) -> None:
+    """Texts of variable length, by the lengths that the file states: the library takes that much before it looks."""
+    size, place = path.stat().st_size, variable.id.get_offset()
+    if place is None:
+        raise RecordError(f"{path.name}: {name}: expected texts in one piece that is not packed, got others")
+    stated = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
+    if variable.size * stated.itemsize > size - place:
+        raise RecordError(
+            f"{path.name}: {name}: expected {variable.size} texts, got {size} bytes: the file is truncated"
+        )
+    lengths = np.fromfile(path, stated, variable.size, offset=place)["length"].astype(np.int64)
+    if lengths.sum() > size or variable.size * int(lengths.max(initial=0)) > _LARGEST_TABLE:
+        raise RecordError(
+            f"{path.name}: {name}: expected texts of at most {size} bytes, which the file has, and of "
+            f"{_LARGEST_TABLE} where each has room for the longest, got {lengths.sum()} bytes, up to {lengths.max()} each"
+        )
+
+
+def _check_variables(path: Path, stored: Any) -> None:
     """Every variable, since xarray opens them all; h5py follows no link here."""
     for name in stored:
         if type(stored.get(name, getlink=True)).__name__ != "HardLink":
-            raise RecordError(f"{file}: {name}: expected a variable in the file itself, got a link")
+            raise RecordError(f"{path.name}: {name}: expected a variable in the file itself, got a link")
         if shape := getattr(stored[name], "shape", None):
-            hdf5.dataset(stored, file, name, "iufSUOb", len(shape))
+            variable = hdf5.dataset(stored, path.name, name, "iufSUOb", len(shape))
+            if variable.dtype.kind == "O":
+                _check_texts(path, name, variable)

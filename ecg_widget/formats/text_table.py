@@ -134,6 +134,8 @@ def _numbers(file: str, body: str, delimiter: str, n_columns: int) -> np.ndarray
         raise RecordError(f"{file}: size: expected at most {MOST_VALUES} values, got more")
     if delimiter != "," and "," in body:
         body = body.replace(",", ".")
+    if odd := re.search(r"[^\x00-\x7f]|_", body):  # Python takes 1_0 and digits of any script for numbers
+        raise RecordError(f"{file}: expected numbers written with the digits 0 to 9, got {odd[0]!r}")
     # genfromtxt makes a gap of any word: only cells that are empty or nan may become one
     word = rf"[^\s{delimiter}\d.+-][^{delimiter}\n]*"
     gap = rf"nan\s*(?:[{delimiter}\n]|$)"

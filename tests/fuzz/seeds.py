@@ -204,7 +204,15 @@ def make(*, shared: bool = True) -> dict[str, list[Seed]]:
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         folder = Path(name)
-        found = [*_wfdb(folder), *_edf(folder), *_dicom(folder), *_xml(), *_binary(), *_tables(folder), *_folders(folder)]
+        found = [
+            *_wfdb(folder),
+            *_edf(folder),
+            *_dicom(folder),
+            *_xml(),
+            *_binary(),
+            *_tables(folder),
+            *_folders(folder),
+        ]
         found += _shared() if shared else []
         out: dict[str, list[Seed]] = {reader.NAME: [] for reader in formats.readers()}
         for i, seed in enumerate(found):

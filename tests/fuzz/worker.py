@@ -28,7 +28,17 @@ _ACTS = re.compile(
     r"os\.(system|exec|fork|posix_spawn|remove|rename|mkdir|rmdir|link|symlink|chmod|truncate|putenv)|subprocess\.|"
     r"socket\.(connect|bind|getaddrinfo|sendto)|pickle\.|ctypes\.dlopen|shutil\.|urllib\.|webbrowser\."
 )
-_LIBRARIES = ("wfdb", "pydicom", "edfio", "h5py", "netCDF4", "zarr", "defusedxml.ElementTree", "scipy.signal", "soundfile")
+_LIBRARIES = (
+    "wfdb",
+    "pydicom",
+    "edfio",
+    "h5py",
+    "netCDF4",
+    "zarr",
+    "defusedxml.ElementTree",
+    "scipy.signal",
+    "soundfile",
+)
 
 
 class Watch:
@@ -80,11 +90,13 @@ def memory(field: str) -> int:
     return 0
 
 
-def case(reader: str, seeds: list[Seed], root: int, number: int, others: list[bytes]) -> tuple[Seed, dict[str, bytes], dict[str, Any]]:
+def case(
+    reader: str, seeds: list[Seed], root: int, number: int, others: list[bytes]
+) -> tuple[Seed, dict[str, bytes], dict[str, Any]]:
     """The files of one case: the same for the same root, reader and number."""
     from ecg_widget import formats
 
-    lazy = any(r.NAME == reader and "lazy" in (r.read.__kwdefaults__ or {}) for r in formats.readers())
+    lazy = any(reader == r.NAME and "lazy" in (r.read.__kwdefaults__ or {}) for r in formats.readers())
     rng = random.Random(f"{root} {reader} {number}")
     seed = rng.choice(seeds)
     names = sorted(seed.files)
@@ -104,8 +116,8 @@ def listing(folder: Path) -> dict[str, int]:
     return {str(p.relative_to(folder)): p.stat().st_size for p in folder.rglob("*") if p.is_file()}
 
 
-def attempt(path: Path, options: dict[str, Any]) -> tuple[str, str]:
-    """Open and read one path: ("opened" or "refused", ""), or ("crash", what)."""
+def attempt(path: Path, options: dict[str, Any]) -> tuple[str, str]:  # noqa: PLR0911  (one a kind of outcome)
+    """Open and read one path: ("opened", ""), ("refused", why) or ("crash", what)."""
     from ecg_widget.records import RecordError, open_ecg, validate_ecg
 
     try:
@@ -118,10 +130,10 @@ def attempt(path: Path, options: dict[str, Any]) -> tuple[str, str]:
             if isinstance(cause, (MemoryError, RecursionError)):
                 return "crash", f"{type(cause).__name__} behind {text[:300]}"
             cause = cause.__cause__ or cause.__context__
-        return "refused", ""
+        return "refused", re.sub(r"'.*'|\".*\"|got .*|\d+", "*", text, flags=re.DOTALL)[:200]
     except TypeError as error:
         if " reader has no option " in str(error):  # they are those of the seed's format
-            return "refused", ""
+            return "refused", "option"
         return "crash", traceback.format_exc(limit=-6)
     except BaseException:  # noqa: BLE001  (whatever else comes out is what is looked for)
         return "crash", traceback.format_exc(limit=-6)
@@ -132,12 +144,14 @@ def attempt(path: Path, options: dict[str, Any]) -> tuple[str, str]:
     return "opened", ""
 
 
-def run(reader: str, seeds: list[Seed], root: int, numbers: range, others: list[bytes], watch: Watch) -> Iterator[dict[str, Any]]:
+def run(  # noqa: PLR0917  (all of it is needed)
+    reader: str, seeds: list[Seed], root: int, numbers: range, others: list[bytes], watch: Watch
+) -> Iterator[dict[str, Any]]:
     """Each case's report; before it, its number, so that the parent knows at which one a process died."""
     folders: dict[str, Path] = {}
     with tempfile.TemporaryDirectory() as name:
         for number in numbers:
-            yield {"at": number}
+            yield {"reader": reader, "at": number}
             seed, changed, options = case(reader, seeds, root, number, others)
             if seed.name not in folders:
                 folders[seed.name] = Path(name) / f"s{len(folders)}"
@@ -145,7 +159,7 @@ def run(reader: str, seeds: list[Seed], root: int, numbers: range, others: list[
             folder = folders[seed.name]
             write(folder, changed)
             before = listing(folder)
-            yield {"case": number, **one(folder, seed.target, options, watch), "seed": seed.name}
+            yield {"reader": reader, "case": number, **one(folder, seed.target, options, watch), "seed": seed.name}
             for extra in set(listing(folder)) - set(before):
                 (folder / extra).unlink()
             write(folder, {key: seed.files[key] for key in changed})
@@ -162,7 +176,7 @@ def one(folder: Path, target: str, options: dict[str, Any], watch: Watch) -> dic
         with watch(folder) as seen:
             outcome, what = attempt(folder / target, options)
     seconds, added = time.process_time() - start, max(0, memory("VmHWM") - base)
-    told = [what] if what else []
+    told = [what] if outcome == "crash" else []
     told += seen
     if (after := listing(folder)) != before:
         told.append(f"changed files: {sorted(set(after.items()) ^ set(before.items()))[:5]}")
@@ -170,7 +184,13 @@ def one(folder: Path, target: str, options: dict[str, Any], watch: Watch) -> dic
         told.append(f"{seconds:.1f} s, more than {SECONDS:g}")
     if added > BYTES:
         told.append(f"{added >> 20} MB, more than {BYTES >> 20}")
-    return {"outcome": outcome, "told": told, "seconds": seconds, "added": added}
+    return {
+        "outcome": outcome,
+        "reason": what if outcome == "refused" else "",
+        "told": told,
+        "seconds": seconds,
+        "added": added,
+    }
 
 
 def limit() -> None:
@@ -182,24 +202,29 @@ def limit() -> None:
 
 
 def main(request: dict[str, Any]) -> None:
-    """Serve one request of the parent: its numbers for one reader, a line of JSON for each."""
+    """Serve one request of the parent: a line of JSON for each number of each reader."""
     from fuzz.seeds import Seed as Kind
 
     import ecg_widget  # noqa: F401  (imports count for nobody's case)
 
-    seeds = [Kind(s["name"], {k: bytes.fromhex(v) for k, v in s["files"].items()}, s["target"], tuple(s["options"])) for s in request["seeds"]]
+    seeds = {
+        reader: [Kind(s["name"], {k: bytes.fromhex(v) for k, v in s["files"].items()}, s["target"], tuple(s["options"]))
+                 for s in packed]
+        for reader, packed in request["seeds"].items()
+    }  # fmt: skip
     others = [bytes.fromhex(x) for x in request["others"]]
     watch = Watch()
     for library in _LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(library)
-    with tempfile.TemporaryDirectory() as name:  # the libraries are imported before anything is counted
-        for i, seed in enumerate(seeds):
+    with tempfile.TemporaryDirectory() as name:  # what a library does once counts for nobody's case
+        for i, seed in enumerate(seed for some in seeds.values() for seed in some):
             here = Path(name) / str(i)
             write(here, seed.files)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 attempt(here / seed.target, dict(seed.options[-1]))
     limit()
-    for report in run(request["reader"], seeds, request["root"], range(*request["numbers"]), others, watch):
-        print(json.dumps(report), flush=True)
+    for reader, (first, last) in request["numbers"].items():
+        for report in run(reader, seeds[reader], request["root"], range(first, last), others, watch):
+            print(json.dumps(report), flush=True)
