@@ -113,7 +113,7 @@ def _check_texts(path: Path, name: str, variable: Any) -> None:
     if lengths.sum() > size or variable.size * int(lengths.max(initial=0)) > _LARGEST_TABLE:
         raise RecordError(
             f"{path.name}: {name}: expected texts of at most {size} bytes, which the file has, and of "
-            f"{_LARGEST_TABLE} where each has room for the longest, got {lengths.sum()} bytes, up to {lengths.max()} each"
+            f"{_LARGEST_TABLE} where each has room for the longest, got {lengths.sum()}, up to {lengths.max()} each"
         )
 
 
