@@ -1,4 +1,4 @@
-"""`ECGWidget`: traits and observers between an `Explorer` and the page, nothing else."""
+"""`ECGWidget`: what answers the user's choices, between an `Explorer` and the page."""
 
 from __future__ import annotations
 
@@ -13,22 +13,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import numpy as np
 import traitlets as t
 import xarray as xr
 
 from ecg_widget.ahead import TOLD_S
-from ecg_widget.calipers import check_calipers, check_display
 from ecg_widget.choices import choices
+from ecg_widget.chosen import Chosen
 from ecg_widget.clusters.kmeans import somebody_waits
 from ecg_widget.controls import Controls
 from ecg_widget.explorer import Explorer
 from ecg_widget.export import page_size, to_html
-from ecg_widget.fits import ANCHOR, N_CLUSTERS
 from ecg_widget.iframe import Frame, to_iframe
 from ecg_widget.lifetime import forget
-from ecg_widget.selection import check_names, check_selection, selected
 from ecg_widget.still import save_view, scene_of_view, with_picture
 from ecg_widget.traits import Encoded, Ready, Result
 from ecg_widget.view_state import restore_state, view_state
@@ -53,7 +50,7 @@ def _bundle() -> str | Path:
     return "// ecg_widget\n" + _BUNDLE.read_text(encoding="utf-8")  # of one line, it would be taken for a file's name
 
 
-class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
+class ECGWidget(Chosen):
     """A live view of an ECG as a network sees it; made by `ecg_widget.explore`.
 
     The user's traits may be set from the page or from Python; the others are Python's answers. A move that the page
@@ -115,16 +112,6 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
 
     _esm = _bundle()
 
-    layers = t.List(t.Unicode()).tag(sync=True)
-    n_clusters = t.Int(ANCHOR).tag(sync=True)
-    threshold = t.Float(0.5).tag(sync=True)
-    record = t.Unicode().tag(sync=True)
-    target = t.Unicode().tag(sync=True)
-    span = t.List(t.Float()).tag(sync=True)
-    calipers = t.List(t.Dict()).tag(sync=True, state=True)
-    display = t.Dict().tag(sync=True, state=True)
-    selection = t.Dict().tag(sync=True, state=True)
-    cluster_names = t.Dict().tag(sync=True, state=True)
     result: t.TraitType[xr.Dataset | None, xr.Dataset | None] = Result(encode)
     ready: t.TraitType[Ready | None, Ready | None] = Encoded(Ready.encoded)
     waveform: t.TraitType[xr.Dataset | None, xr.Dataset | None] = Encoded(encode)
@@ -170,67 +157,6 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
     def _new_still(self) -> str:
         return f"ecg-still-{secrets.token_hex(8)}"
 
-    @t.validate("layers")
-    def _valid_layers(self, proposal: Any) -> list[str]:
-        return self._checked(self.explorer.check_layers, proposal.value)
-
-    @t.validate("n_clusters")
-    def _valid_clusters(self, proposal: Any) -> int:
-        low, high = N_CLUSTERS
-        if not low <= proposal.value <= high:
-            raise t.TraitError(f"n_clusters: expected a whole number from {low} to {high}, got {proposal.value}")
-        return int(proposal.value)
-
-    @t.validate("threshold")
-    def _valid_threshold(self, proposal: Any) -> float:
-        if not 0 <= proposal.value <= 1:
-            raise t.TraitError(f"threshold: expected a number from 0 to 1, got {proposal.value}")
-        return float(proposal.value)
-
-    @t.validate("record", "target")
-    def _valid_name(self, proposal: Any) -> str:
-        name = proposal.trait.name
-        known = (
-            self.explorer.ds["record"].values.astype(str).tolist()
-            if name == "record"
-            else self.explorer.network.targets or ("",)
-        )
-        if proposal.value not in set(known):
-            raise t.TraitError(f"{name}: expected one of {list(known)[:8]}, got {proposal.value!r}")
-        return str(proposal.value)
-
-    @t.validate("span")
-    def _valid_span(self, proposal: Any) -> list[float]:
-        return list(self._checked(self.explorer.windows.span, proposal.value) or [])
-
-    @t.validate("calipers")
-    def _valid_calipers(self, proposal: Any) -> list[dict[str, Any]]:
-        return list(self._checked(check_calipers, proposal.value))
-
-    @t.validate("display")
-    def _valid_display(self, proposal: Any) -> dict[str, Any]:
-        return dict(self._checked(check_display, proposal.value))
-
-    @t.validate("selection")
-    def _valid_selection(self, proposal: Any) -> dict[str, Any]:
-        return dict(self._checked(partial(check_selection, self.explorer.ds["record"].values), proposal.value))
-
-    @t.validate("cluster_names")
-    def _valid_names(self, proposal: Any) -> dict[str, Any]:
-        return dict(self._checked(check_names, proposal.value))
-
-    @property
-    def selected(self) -> xr.Dataset:
-        """The selection as xarray.
-
-        Returns
-        -------
-        xarray.Dataset
-            ``start, end (interval)`` in s, and ``selected (cell)`` bool with ``centre (cell)`` in s where the selection
-            is of the record that `result` is of. attrs ``record``, ``label``. Empty where nothing is selected.
-        """
-        return selected(self.selection, self.result)
-
     def pause(self) -> None:
         """Stop what is computed ahead, until the next move."""
         self._reading.set()
@@ -249,12 +175,6 @@ class ECGWidget(anywidget.AnyWidget):  # type: ignore[misc]
         self.layout.close()  # a widget of its own, which nothing else closes
         super().close()
         forget(self)
-
-    def _checked(self, check: Any, value: Any) -> Any:
-        try:
-            return check(value)
-        except ValueError as error:
-            raise t.TraitError(str(error)) from error
 
     def _update(self, change: Any = None) -> None:
         """Bring `waveform` and `result` to the user's choice, in one message; on an error what still holds stays."""
