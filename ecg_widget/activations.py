@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -16,7 +15,6 @@ from ecg_widget.extraction import Extraction, Part, Precision, Travel, autocast,
 from ecg_widget.layers import choose_layers, list_layers
 from ecg_widget.layouts import capture
 from ecg_widget.networks import as_network, inference, output_kind, to_prediction
-from ecg_widget.ragged import activations_by_length, lengths
 from ecg_widget.receptive_fields import ReceptiveField, probe, receptive_fields
 
 __all__ = [
@@ -108,9 +106,6 @@ def activations(
     ``(cell, record, channel)``, as transformers do; a tuple counts with its first tensor of three dimensions. Class
     tokens are left out. See `ecg_widget.receptive_fields.probe` for how this is found.
 
-    Of a ragged set (see `ecg_widget.open_ecg`) each record is run as long as it is; its cells are those of the longest
-    record, not valid behind its end.
-
     A network that reads recordings in windows (``InputSpec(n_samples=300, hop=150)``) has its cells put back on the
     recording's time axis: where windows overlap, the one whose middle is nearer has the cell.
 
@@ -176,9 +171,6 @@ def activations(
         raise ValueError(f"grid: expected 'true' or 'half-pixel', got {grid!r}")
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype: expected 'float32' or 'float16', got {dtype!r}")
-    if lengths(ds) is not None:
-        again = partial(activations, net, layers=layers, batch_size=batch_size, device=device, grid=grid)
-        return activations_by_length(ds, partial(again, cell_axis=cell_axis, precision=precision, dtype=dtype))
     network = as_network(net, ds)
     names = choose_layers(network, layers)
     first = network.prepare(ds.isel(record=slice(0, 1)))

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from ecg_widget.architectures import ARCHITECTURES, PooledResNet1d, ResNet1d, RibeiroResNet
 from ecg_widget.inference import inference, like_weights
 from ecg_widget.preparation import InputSpec, Prepared, prepare
-from ecg_widget.ragged import by_length
 from ecg_widget.records import validate_ecg
 from ecg_widget.weight_files import read_weights, write_weights
 
@@ -301,7 +300,7 @@ def predict(
     net
         An `ECGNetwork`, or any module (see `as_network`).
     ds
-        Of the data contract. Of a ragged set each record is run as long as it is.
+        Of the data contract.
     batch_size
         Records that are prepared and run at a time.
     device
@@ -330,13 +329,11 @@ def predict(
     network = as_network(net, ds)
     out = np.empty((ds.sizes["record"], len(network.targets)), np.float32)
     with inference(network, device) as place:
-        for rows, records in by_length(ds):
-            for first in range(0, len(rows), batch_size):
-                part = network.prepare(records.isel(record=slice(first, first + batch_size)))
-                values = network.to_prediction(network(like_weights(part.x, network, place)))
-                found = values.float().cpu().numpy()
-                known = part.valid.any(dim=1).numpy()[:, None]
-                out[rows[first : first + batch_size]] = np.where(known, found, np.nan)
+        for first in range(0, len(out), batch_size):
+            part = network.prepare(ds.isel(record=slice(first, first + batch_size)))
+            values = network.to_prediction(network(like_weights(part.x, network, place)))
+            found = values.float().cpu().numpy()
+            out[first : first + batch_size] = np.where(part.valid.any(dim=1).numpy()[:, None], found, np.nan)
     return xr.DataArray(
         out,
         {"record": ds["record"].values, "target": list(network.targets)},

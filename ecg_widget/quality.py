@@ -11,7 +11,6 @@ import xarray as xr
 from ecg_widget.lazy import is_lazy
 from ecg_widget.lead_swaps import INDEPENDENT
 from ecg_widget.leads import LEADS
-from ecg_widget.ragged import lengths
 from ecg_widget.signal_checks import MAINS, Limits, Measures, measure
 from ecg_widget.validation import validate_ecg
 
@@ -60,11 +59,7 @@ def quality(ds: xr.Dataset, *, limits: Limits | None = None) -> xr.Dataset:
     leads = [str(lead) for lead in ds["lead"].values]
     rate = float(ds["time"].attrs["sampling_rate"])
     records = [str(name) for name in ds["record"].values]
-    ends = lengths(ds)
-    found = [
-        measure(ds["signal"][i, :, : None if ends is None else ends[i]].values, leads, rate)
-        for i in range(len(records))
-    ]
+    found = [measure(ds["signal"][i].values, leads, rate) for i in range(len(records))]
     listed = [findings(m, leads, limits) for m in found]
     told = [{"record": name, **item} for name, items in zip(records, listed, strict=True) for item in items]
     per_lead = ("record", "lead")

@@ -8,8 +8,6 @@ import numpy as np
 import xarray as xr
 from scipy import signal as dsp
 
-from ecg_widget.ragged import lengths
-
 _HALF_LENGTH = 20  # samples of the slower rate on each side of the filter's centre
 _BETA = 8.0  # Kaiser: 80 dB stop band, so that what aliases stays under one step of a 12-bit converter
 _LARGEST_RATIO = 10_000  # the filter has 40 taps for each: above, a rate is a typing error more often than a wish
@@ -52,8 +50,6 @@ def resample(ds: xr.Dataset, rate: float) -> xr.Dataset:
     )
     nearest = np.minimum((2 * position + up) // (2 * up), n_old - 1)
     rest = ds.drop_vars(["signal", "adc_step", "time"], errors="ignore").isel(time=nearest, missing_dims="ignore")
-    if (ends := lengths(ds)) is not None:
-        rest = rest.assign_coords(n_samples=("record", -(-ends * up // down)))
     step = f"resampled from {old:g} Hz to {rate:g} Hz"
     filters = "; ".join(text for text in (str(ds.attrs.get("filters", "")), step) if text)
     return (
