@@ -23,6 +23,7 @@ from ecg_widget.quality import quality
 from ecg_widget.records import LEADS, RecordError, from_arrays, load_example, open_ecg, resample, validate_ecg
 from ecg_widget.simulate import simulate
 from ecg_widget.stored_activations import activations_from_arrays
+from ecg_widget.subsets import select
 from ecg_widget.writing import cluster_runs, read_segments, write_annotations, write_dataset, write_segments
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ __all__ = [
     "receptive_field",
     "resample",
     "save_clusters",
+    "select",
     "simulate",
     "validate_ecg",
     "write_annotations",

@@ -36,6 +36,7 @@ __all__ = [
     "validate_ecg",
 ]
 
+_MOST_AT_ONCE = 256  # paths of a list; more are opened as a set: every file would be looked at
 _MILLIVOLTS = {"V": 1e3, "mV": 1.0, "uV": 1e-3, "nV": 1e-6}  # in mV, by the unit's name
 
 
@@ -174,19 +175,28 @@ def open_ecg(
     records: Sequence[str] | None = None,
     lazy: bool | None = None,
     quality: bool | None = None,
+    ragged: bool = False,
+    unreadable: str = "error",
     **options: Any,
 ) -> xr.Dataset:
-    """Open a recording; its format is found by content.
+    """Open a recording, or a set of them; the format is found by content.
 
     A long one stays in its file: ``signal`` and ``time`` then show their shape and dtype at once, and what is selected
     (``ds.isel(time=slice(...))``, ``ds.sel(lead=["II"])``) is read when its values are asked for, in pieces, from any
     thread, and not kept. Infinite samples are found when they are read. `xarray.Dataset.load` reads everything.
+
+    So does a large set: a folder, a catalogue or a long list opens by its first record, and every other one is read
+    when its samples are asked for, one at a time. ``ds.chunk({"record": 64})`` hands them to Dask; `ecg_widget.select`
+    picks records by label, fold, patient or quality without reading any. Such a set has the ``signal``, and what its
+    table says; open a record alone for its waves.
 
     Parameters
     ----------
     source
         A path, or a list of paths whose recordings have the same leads, rate and length. WFDB: the record's path with
         or without ``.hea``, or one of its signal files. DICOM: the file. zarr: the folder that ``ds.to_zarr`` wrote.
+        Sets: the folder of PTB-XL, CODE-15% or LUDB; a catalogue, which is a CSV table with a column ``path`` (see
+        `ecg_widget.formats.catalogue`); any other folder of recordings; a list of more than 256 paths.
     leads
         Read these leads only, in any spelling; others in the file are then not looked at.
     units
@@ -195,11 +205,19 @@ def open_ecg(
         Names for the records instead of those of the files.
     lazy
         Whether the samples stay in the file until they are asked for: True or False, or None for those of more than
-        16 million samples in all leads (WFDB, EDF, ISHNE and zarr; other formats are always read whole).
+        16 million samples in all leads (WFDB, EDF, ISHNE, zarr and sets; other formats are always read whole).
     quality
         Whether `ecg_widget.quality.quality` looks at the records and puts its findings into ``attrs["quality"]`` as
         JSON text: True (reads samples that are still in the file) or False, or None for up to 256 records that are in
         memory. Nothing is repaired.
+    ragged
+        Whether the records of a set may differ in length. ``time`` is then as long as the longest; the others are NaN
+        behind their end, of which the coordinate ``n_samples (record)`` tells. Where no catalogue states the lengths,
+        every file is looked at. Otherwise a record of another length than the first is an error.
+    unreadable
+        What becomes of records of a set that cannot be read or do not fit the first one: ``"error"`` when they are
+        read; ``"skip"`` looks at every file first, leaves out such and lists them in ``attrs["unreadable"]`` (damage
+        among the samples may still show when they are read); ``"nan"`` gives NaN and warns.
     **options
         For the reader of one format; an option that it does not know is an error.
 
@@ -213,7 +231,7 @@ def open_ecg(
     Raises
     ------
     RecordError
-        A file that is absent, empty, truncated, no ECG or inconsistent.
+        A file that is absent, empty, truncated, no ECG or inconsistent. One in a set is named when it is read.
 
     Examples
     --------
@@ -231,7 +249,14 @@ def open_ecg(
     wanted = None if leads is None else canonical_leads([leads] if isinstance(leads, str) else leads)
     if units is not None:
         millivolts(units)
-    opened = [formats.read(path, leads=wanted, units=units, lazy=lazy, **options) for path in paths]
+    if ragged is not False:
+        options["ragged"] = ragged
+    if unreadable != "error":
+        options["unreadable"] = unreadable
+    if len(paths) > _MOST_AT_ONCE or (len(paths) > 1 and (ragged or unreadable != "error")):
+        opened = [_listed(paths, wanted, units, lazy, options)]
+    else:
+        opened = [formats.read(path, leads=wanted, units=units, lazy=lazy, **options) for path in paths]
     found = [str(name) for ds in opened for name in ds["record"].values]
     names = found if records is None else list(records)
     if isinstance(records, str) or len(names) != len(found):
@@ -293,6 +318,19 @@ def resample(ds: xr.Dataset, sampling_rate: float) -> xr.Dataset:
 
 def _time(n_samples: int, rate: float, start: float = 0.0) -> xr.Variable:
     return xr.Variable("time", start + np.arange(n_samples) / rate, {"units": "s", "sampling_rate": rate})
+
+
+def _listed(
+    paths: Sequence[Path], leads: Sequence[str] | None, units: str | None, lazy: bool | None, options: dict[str, Any]
+) -> xr.Dataset:
+    """Many paths as one set."""
+    from ecg_widget import many  # noqa: PLC0415  (it imports this module)
+
+    choices = {name: options.pop(name) for name in ("ragged", "unreadable") if name in options}
+    many.check_choices(**{"ragged": False, "unreadable": "error", **choices})
+    texts = [str(path) for path in paths]
+    open_one = many.located(leads, units, options)
+    return many.open_many(texts, many.different_names(texts), open_one, attrs={"format": "list"}, lazy=lazy, **choices)
 
 
 def _stack(opened: Sequence[xr.Dataset], paths: Sequence[Path]) -> xr.Dataset:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -44,33 +44,71 @@ def read(
     path: Path, *, leads: Sequence[str] | None, units: str | None, lazy: bool | None = None, **options: Any
 ) -> xr.Dataset:
     """Open one path with the reader that knows its content; see `ecg_widget.records.open_ecg`."""
-    for reader in readers():
+    if path.is_dir() and not any(reader.locate(path) for reader in readers()):
+        from ecg_widget.formats import catalogue  # noqa: PLC0415  (it imports this module)
+
+        _check_options(path.name, "folder", catalogue.read_folder, options)
+        return catalogue.read_folder(path, leads=leads, units=units, lazy=lazy, **options)
+    reader, located = find(path)
+    return read_with(reader, located, leads=leads, units=units, lazy=lazy, **options)
+
+
+def read_with(
+    reader: ModuleType,
+    path: Path,
+    *,
+    leads: Sequence[str] | None,
+    units: str | None,
+    lazy: bool | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """Open what `find` has found."""
+    if "lazy" in (reader.read.__kwdefaults__ or {}):
+        options["lazy"] = lazy
+    elif lazy:
+        able = ", ".join(r.NAME for r in readers() if "lazy" in (r.read.__kwdefaults__ or {}))
+        raise RecordError(
+            f"{path.name}: lazy: expected None or False for {reader.NAME}, which is read whole, got True; "
+            f"formats that can be read in pieces: {able}"
+        )
+    _check_options(path.name, reader.NAME, reader.read, options)
+    ds: xr.Dataset = reader.read(path, leads=leads, units=units, **options)
+    return ds
+
+
+def find(path: Path, *, first: ModuleType | None = None) -> tuple[ModuleType, Path]:
+    """Find the reader that knows what a path names, and the file or folder that it reads.
+
+    Parameters
+    ----------
+    path
+        As given by a caller.
+    first
+        A reader to ask before the others: files of one set are mostly of one format.
+
+    Raises
+    ------
+    RecordError
+        No reader knows it.
+    """
+    for reader in readers() if first is None else (first, *readers()):
         located = reader.locate(path)
         if located is not None:
-            known = reader.read.__kwdefaults__ or {}
-            if "lazy" in known:
-                options["lazy"] = lazy
-            elif lazy:
-                able = ", ".join(r.NAME for r in readers() if "lazy" in (r.read.__kwdefaults__ or {}))
-                raise RecordError(
-                    f"{path.name}: lazy: expected None or False for {reader.NAME}, which is read whole, got True; "
-                    f"formats that can be read in pieces: {able}"
-                )
-            unknown = sorted(set(options) - set(known))
-            if unknown:
-                raise TypeError(
-                    f"{path.name}: the {reader.NAME} reader has no option {', '.join(unknown)}; it knows "
-                    f"{', '.join(sorted(set(known) - {'leads', 'units', 'lazy'})) or 'none'} beside leads and units"
-                )
-            ds: xr.Dataset = reader.read(located, leads=leads, units=units, **options)
-            return ds
+            return reader, located
     names = ", ".join(reader.NAME for reader in readers())
     if not path.exists():
         raise RecordError(f"{path.name}: expected a file or a WFDB record of that name, got none; check the path")
     if path.is_dir():
-        raise RecordError(
-            f"{path.name}: expected a recording, got a folder of no known layout; pass its files as a list, e.g. "
-            "sorted(folder.glob('*.hea'))"
-        )
+        raise RecordError(f"{path.name}: expected a recording, got a folder of no known layout")
     size = path.stat().st_size
     raise RecordError(f"{path.name}: expected content of one of {names}, got {size} bytes of something else")
+
+
+def _check_options(file: str, name: str, function: Any, options: Mapping[str, Any]) -> None:
+    known = function.__kwdefaults__ or {}
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise TypeError(
+            f"{file}: the {name} reader has no option {', '.join(unknown)}; it knows "
+            f"{', '.join(sorted(set(known) - {'leads', 'units', 'lazy'})) or 'none'} beside leads and units"
+        )

@@ -12,6 +12,7 @@ The files state no unit. The authors' description says 1e-4 V, but copies in mV 
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -22,7 +23,8 @@ import xarray as xr
 
 from ecg_widget.formats import hdf5, tables
 from ecg_widget.formats.code15_exams import DIAGNOSES, TABLE, Exams, exam_ids, fold_of, listed
-from ecg_widget.formats.limits import MOST_VALUES
+from ecg_widget.formats.limits import LAZY_VALUES, MOST_VALUES
+from ecg_widget.lazy import LazyArray, lazy_dataset
 from ecg_widget.leads import canonical_leads
 from ecg_widget.records import RecordError, from_arrays, millivolts
 
@@ -59,6 +61,7 @@ def read(
     missing: str = "error",
     part: slice | None = None,
     most: int | None = None,
+    lazy: bool | None = False,
 ) -> xr.Dataset:
     """Read exams.
 
@@ -77,6 +80,8 @@ def read(
         Which of the exams, in the order of the files, to read: a corpus can be read piece by piece. None: all.
     most
         So many exams at most, of whole patients drawn by another hash of their pseudonym. None: all.
+    lazy
+        As in `ecg_widget.records.open_ecg`. What is read later is held against the assumed unit when it is read.
 
     Returns
     -------
@@ -104,21 +109,22 @@ def read(
     here = exams.pick(slice(None) if part is None else part)
     if not len(here):
         raise ValueError(f"part: expected some of {len(exams)} exams, got {part}")
-    values, names, stored = _signals(folder, here, leads, units)
-    ds = from_arrays(
-        values,
-        sampling_rate=_RATE,
-        leads=names,
-        units="mV",
-        records=[str(exam) for exam in here.exam],
-        attrs={
-            "source": path.name,
-            "format": NAME,
-            "reader": f"h5py {hdf5.library().__version__}",
-            "filters": "",
-            "stored_units": stored,
-        },
-    )
+    attrs = {
+        "source": path.name,
+        "format": NAME,
+        "reader": f"h5py {hdf5.library().__version__}",
+        "filters": "",
+    }
+    records = [str(exam) for exam in here.exam]
+    first, names, stored = _signals(folder, here.pick(slice(1)), leads, units)
+    shape = (len(here), *first.shape[1:])
+    if math.prod(shape) > LAZY_VALUES if lazy is None else lazy:
+        attrs["stored_units"] = stored if units is not None else f"{stored}; other files are checked when they are read"
+        array = LazyArray(shape, np.float32, _Reading(folder, here, names, units, shape[2]), _LONGEST)
+        ds = lazy_dataset(array, sampling_rate=_RATE, leads=names, records=records, attrs=attrs)
+    else:
+        values, names, attrs["stored_units"] = _signals(folder, here, leads, units)
+        ds = from_arrays(values, sampling_rate=_RATE, leads=names, units="mV", records=records, attrs=attrs)
     if not path.is_dir():
         return ds
     years = {"units": "years"}
@@ -246,6 +252,23 @@ def _signals(
     values *= np.float32(millivolts(units or _ASSUMED))
     told = f"{units}, stated by the caller" if units is not None else f"{_ASSUMED}, assumed: {'; '.join(stated)}"
     return values, [names[i] for i in columns], told
+
+
+class _Reading:
+    """Gives pieces of exams as `ecg_widget.lazy.LazyArray` asks for them; a file is opened once in a call."""
+
+    def __init__(self, folder: Path, exams: Exams, names: list[str], units: str | None, n_samples: int) -> None:
+        self.folder, self.exams, self.names, self.units, self.n_samples = folder, exams, names, units, n_samples
+
+    def __call__(self, outer: tuple[np.ndarray, ...], first: int, last: int) -> np.ndarray:
+        at, places = np.unique(outer[0], return_inverse=True)  # in the order of the files, each exam once
+        values, _, _ = _signals(self.folder, self.exams.pick(at), self.names, self.units)
+        if values.shape[2] != self.n_samples:
+            raise RecordError(
+                f"{self.folder.name}: tracings: expected {self.n_samples} samples as in the first file, got "
+                f"{values.shape[2]}"
+            )
+        return values[places][:, outer[1], first:last]
 
 
 def _runs(rows: np.ndarray) -> list[tuple[int, int]]:

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ecg_widget import many
 from ecg_widget.formats import tables, wfdb
-from ecg_widget.records import RecordError, from_arrays
+from ecg_widget.records import RecordError
 
 NAME = "PTB-XL"
 SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
@@ -49,6 +50,9 @@ def read(
     folds: Iterable[int] | None = None,
     missing: str = "error",
     part: slice | None = None,
+    lazy: bool | None = False,
+    ragged: bool = False,
+    unreadable: str = "error",
 ) -> xr.Dataset:
     """Read the records of some folds.
 
@@ -66,6 +70,8 @@ def read(
         What becomes of records of the table whose files are absent: ``"error"``, or ``"drop"`` for a partial copy.
     part
         Which of these records, in the order of the table, to read: a corpus can be read piece by piece. None: all.
+    lazy, ragged, unreadable
+        As in `ecg_widget.records.open_ecg`.
 
     Returns
     -------
@@ -83,14 +89,25 @@ def read(
     """
     rows, absent = _listed(path, sampling_rate, folds, missing)
     headers, patients, in_folds, labels = zip(*rows[part or slice(None)], strict=True)
-    ds = _signals(headers, leads, units)
-    return ds.assign(
-        label=(("record", "target"), np.asarray(labels, bool)),
-    ).assign_coords(
-        target=("target", list(SUPERCLASSES)),
-        patient=("record", list(patients)),
-        fold=("record", np.asarray(in_folds, np.int8)),
-    ).assign_attrs(missing=absent)  # fmt: skip
+    about = xr.Dataset(
+        {"label": (("record", "target"), np.asarray(labels, bool))},
+        {
+            "record": ("record", [header.stem for header in headers]),
+            "target": ("target", list(SUPERCLASSES)),
+            "patient": ("record", list(patients)),
+            "fold": ("record", np.asarray(in_folds, np.int8)),
+        },
+    )
+    return many.open_many(
+        [str(header) for header in headers],
+        about["record"].values.tolist(),
+        lambda header, whole: wfdb.read(Path(header), leads=leads, units=units, lazy=not whole),
+        attrs={"source": path.name, "format": NAME, "filters": "", "missing": absent},
+        about=about,
+        lazy=lazy,
+        ragged=ragged,
+        unreadable=unreadable,
+    )
 
 
 def count(
@@ -155,28 +172,6 @@ def _listed(path: Path, sampling_rate: int, folds: Iterable[int] | None, missing
     if not rows:
         raise RecordError(f"{path.name}: expected records of folds {sorted(wanted)} at {sampling_rate} Hz, got none")
     return rows, len(absent)
-
-
-def _signals(headers: Sequence[Path], leads: Sequence[str] | None, units: str | None) -> xr.Dataset:
-    first = wfdb.read(headers[0], leads=leads, units=units)
-    rate, there = first["time"].attrs["sampling_rate"], first["lead"].values.tolist()
-    values = np.empty((len(headers), *first["signal"].shape[1:]), np.float32)
-    for out, header in zip(values, headers, strict=True):
-        ds = wfdb.read(header, leads=leads, units=units)
-        got = (ds["time"].attrs["sampling_rate"], ds["lead"].values.tolist(), ds["signal"].shape[1:])
-        if got != (rate, there, out.shape):
-            raise RecordError(
-                f"{header.name}: expected {rate:g} Hz, {there}, {out.shape} as in {headers[0].name}, got {got}"
-            )
-        out[:] = ds["signal"].values[0]
-    return from_arrays(
-        values,
-        sampling_rate=rate,
-        leads=there,
-        units="mV",
-        records=[header.stem for header in headers],
-        attrs={"source": headers[0].parents[2].name, "format": NAME, "reader": first.attrs["reader"], "filters": ""},
-    )
 
 
 def _diagnostic_classes(path: Path) -> dict[str, str]:
