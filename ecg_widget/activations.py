@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from torch import nn
 from ecg_widget.extraction import Extraction, Part, Precision, Travel, autocast, window_parts
 from ecg_widget.layers import choose_layers, list_layers
 from ecg_widget.layouts import capture
-from ecg_widget.networks import as_network, inference, output_kind, to_prediction
+from ecg_widget.lengths import END, by_length
+from ecg_widget.networks import ECGNetwork, as_network, inference, output_kind, to_prediction
 from ecg_widget.receptive_fields import ReceptiveField, probe, receptive_fields
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
 ]
 
 Grid = Literal["true", "half-pixel"]
+
+_SAME = 1e-6  # s: centres that differ by less are the same
 
 
 class Activations(dict[str, xr.DataArray]):
@@ -109,6 +112,10 @@ def activations(
     A network that reads recordings in windows (``InputSpec(n_samples=300, hop=150)``) has its cells put back on the
     recording's time axis: where windows overlap, the one whose middle is nearer has the cell.
 
+    Records of a ragged set are seen each as long as it is. Behind a record's own cells, of which the coordinate ``n_cells
+    (record)`` tells, its last one is repeated and not valid. A network whose cells would stand at other times in each
+    record, because it pads or cuts them to one length around the middle, takes records of one length at a time.
+
     Parameters
     ----------
     net
@@ -151,7 +158,8 @@ def activations(
     ------
     ValueError
         A layer that does not exist or has no time axis, or does not show which one it is; records that do not fit the
-        network; an activation too large for float16.
+        network, or of several lengths for one that places their cells differently; an activation too large for
+        float16.
 
     Notes
     -----
@@ -171,6 +179,9 @@ def activations(
         raise ValueError(f"grid: expected 'true' or 'half-pixel', got {grid!r}")
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype: expected 'float32' or 'float16', got {dtype!r}")
+    if END in ds.coords:  # batches of a set have the same coordinates, whatever their lengths
+        options = {"batch_size": batch_size, "device": device, "grid": grid, "cell_axis": cell_axis}
+        return _of_lengths(as_network(net, ds), ds, layers, **options, precision=precision, dtype=dtype)
     network = as_network(net, ds)
     names = choose_layers(network, layers)
     first = network.prepare(ds.isel(record=slice(0, 1)))
@@ -225,6 +236,47 @@ def activations(
             },
             name="output",
         ),
+    )
+
+
+def _of_lengths(network: ECGNetwork, ds: xr.Dataset, layers: str | Sequence[str] | None, **options: Any) -> Activations:
+    """Run records of each length alone and join what comes: no cell has seen what fills up the axis."""
+    silent = ds["signal"].isel(record=slice(1)).variable.copy(data=np.zeros((1, *ds["signal"].shape[1:]), np.float32))
+    one = xr.Dataset({"signal": silent}, {name: ds[name] for name in ("lead", "time")}).assign_coords(record=[""])
+    whole = activations(network, one, layers, **options)
+    n = ds.sizes["record"]
+    values = {name: np.empty((n, *a.shape[1:]), a.dtype) for name, a in whole.items()}
+    valid = {name: np.zeros(v.shape[:2], bool) for name, v in values.items()}
+    n_cells = {name: np.zeros(n, np.int64) for name in values}
+    errors = dict.fromkeys(values, 0.0)
+    output = np.empty((n, whole.output.sizes["target"]), np.float32)
+    for rows, alike in by_length(ds):
+        part = activations(network, alike, layers, **options)
+        output[rows] = part.output.values
+        for name, a in part.items():
+            own = a.sizes["cell"]
+            there, here = whole[name]["centre"].values, a["centre"].values
+            if own > len(there) or np.abs(there[:own] - here).max() > _SAME:
+                raise ValueError(
+                    f"ds: expected records of one length for network {network.name}, which has its cells at other "
+                    f"times in records of {alike.sizes['time']} and {ds.sizes['time']} samples, got several; take those "
+                    "of one length, as in ds.isel(record=ds['end'].values == ds['end'].values[0])"
+                )
+            values[name][rows, :own], values[name][rows, own:] = a.values, a.values[:, -1:]
+            valid[name][rows, :own], n_cells[name][rows] = a["valid"].values, own
+            errors[name] = max(errors[name], a.attrs["rounding_error"])
+    record = ds["record"].variable
+
+    def joined(name: str, a: xr.DataArray) -> xr.DataArray:
+        coords = {"record": record, "centre": a["centre"].variable, "width": a["width"].variable}
+        told = {"valid": (("record", "cell"), valid[name]), "n_cells": ("record", n_cells[name])}
+        attrs = {**a.attrs, "rounding_error": errors[name]}
+        return xr.DataArray(values[name], coords | told, a.dims, a.name, attrs)
+
+    told = {"record": record, "target": whole.output["target"].variable}
+    return Activations(
+        {name: joined(name, a) for name, a in whole.items()},
+        xr.DataArray(output, told, ("record", "target"), "output", whole.output.attrs),
     )
 
 

@@ -16,6 +16,7 @@ from ecg_widget.clusters import embed
 from ecg_widget.clusters.embedding import channel_statistics
 from ecg_widget.clusters.kmeans import stop_if_interrupted
 from ecg_widget.layers import in_network_order
+from ecg_widget.lengths import own_cells
 from ecg_widget.networks import ECGNetwork
 from ecg_widget.parts import Part, principal_components
 from ecg_widget.windows import Piece, Windows
@@ -165,9 +166,11 @@ class Captured:
             starts = np.array([windows.start_of(piece.window) for piece in pieces])
         elif span is not None:  # activations without their network: of the whole record, although it is long
             inside = (centre >= span[0]) & (centre < span[1])
+        acts = self.activations(pieces, [*names, self.layers[-1]])
+        if not windows.long:
+            inside = inside & own_cells(acts[self.layers[-1]], centre)
             x, inside = x.isel(cell=inside), inside[inside]
-        name = str(windows.ds["record"].values[row])
-        return Part(name, self.activations(pieces, [*names, self.layers[-1]]), x, starts, inside, span)
+        return Part(str(windows.ds["record"].values[row]), acts, x, starts, inside, span)
 
     def components(self, part: Part, row: int, names: Sequence[str]) -> tuple[np.ndarray, list[float]]:
         """Principal components of the cells of a part, see `principal_components`."""

@@ -1,4 +1,4 @@
-"""Records of several lengths in one set: where each ends, so that what only fills up the axis is never taken for signal.
+"""Records of several lengths in one set: where each ends, so that what fills up the axis is never taken for signal.
 
 A ragged set has the coordinate ``end (record)`` in s on the axis ``time``, one sample interval behind the record's last
 sample; ``signal`` is NaN from there. A time rather than a number of samples: it stays true where the set is resampled
@@ -68,7 +68,7 @@ def trimmed(ds: xr.Dataset) -> xr.Dataset:
     2500
     """
     if not is_ragged(ds):
-        return ds
+        return ds.drop_vars(END, errors="ignore")
     lengths = np.unique(own_samples(ds))
     if len(lengths) > 1:
         rate = float(ds["time"].attrs["sampling_rate"])

@@ -6,29 +6,34 @@ one is held against it when it is read, so that opening 100,000 records costs on
 
 from __future__ import annotations
 
-import os
+import contextlib
+import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
 
-from ecg_widget.formats.limits import LAZY_VALUES, MOST_VALUES
-from ecg_widget.lazy import LazyArray, lazy_dataset
+from ecg_widget.formats.limits import LAZY_VALUES, MOST_VALUES, check_header
+from ecg_widget.lazy import LazyArray, is_lazy, lazy_dataset
 from ecg_widget.lengths import with_ends
 from ecg_widget.records import RecordError
 
-__all__ = ["check_choices", "different_names", "find_recordings", "located", "open_many"]
+__all__ = ["OpenOne", "check_choices", "different_names", "located", "open_many", "parts_of"]
 
-OpenOne = Callable[[str, bool], xr.Dataset]
-"""``open_one(path, whole)`` gives the recording at a path; where `whole` is False it may leave the samples there."""
+
+class OpenOne(Protocol):
+    """Gives the recording at a path; where `whole` is False it may leave the samples there."""
+
+    def __call__(self, path: str, *, whole: bool) -> xr.Dataset:  # noqa: D102  (said above)
+        ...
+
 
 _PIECE = 1 << 20  # samples of each lead in one read
-_MOST_FILES = 1_000_000  # below a folder
 _MOST_TOLD = 1000  # records that are listed as left out
 _UNREADABLE = ("error", "skip", "nan")
 
@@ -87,22 +92,21 @@ class _Reading:
             if first >= end:
                 continue
             try:
-                place[:, : end - first] = self._part(row, length, first, end)[leads]
+                with _about(self.names[row]):
+                    place[:, : end - first] = self._part(row, length, first, end)[leads]
             except RecordError as error:
                 if self.unreadable != "nan":
-                    raise RecordError(f"record {self.names[row]!r}: {error}") from error
+                    raise
                 place[:] = np.nan
-                warnings.warn(f"record {self.names[row]!r} is NaN: {error}", UserWarning, stacklevel=2)
+                warnings.warn(f"{error}; its samples are NaN", UserWarning, stacklevel=2)
         return out
 
     def _part(self, row: int, length: int, first: int, end: int) -> np.ndarray:
-        path = self.paths[row]
-        try:
-            ds = self.open_one(path, first == 0 and end == length)
-            self.grid.check(ds, ragged=self.lengths is not None, length=length)
-            return np.asarray(ds["signal"][0, :, first:end].values)
-        except OSError as error:  # the file was taken away while it was read
-            raise RecordError(f"{Path(path).name}: expected a file that can be read, got {error}") from error
+        ds = self.open_one(self.paths[row], whole=False)  # looked at before samples are taken: it may ask for gigabytes
+        self.grid.check(ds, ragged=self.lengths is not None, length=length)
+        if first == 0 and end == length and is_lazy(ds["signal"]):
+            ds = self.open_one(self.paths[row], whole=True)  # which holds it against its checksums
+        return np.asarray(ds["signal"][0, :, first:end].values)
 
 
 def open_many(
@@ -150,45 +154,62 @@ def open_many(
         raise RecordError("records: expected at least one, got none")
     if about is None:
         about = xr.Dataset(coords={"record": ("record", list(names))})
-    told: dict[str, str] = {}
-    found: np.ndarray | None = lengths if ragged else None
-    first: xr.Dataset | None = None
     if unreadable == "skip" or (ragged and lengths is None):
-        first, found, told = _looked(paths, names, open_one, ragged=ragged, skip=unreadable == "skip")
-        keep = np.flatnonzero(found >= 0)
-        paths, names = [paths[i] for i in keep], [names[i] for i in keep]
-        about, found = about.isel(record=keep), found[keep]
+        grid, first, found, told = _looked(paths, names, open_one, ragged=ragged, unreadable=unreadable)
+        keep = np.flatnonzero(found >= 0) if unreadable == "skip" else np.arange(len(found))
+        paths, names = [paths[int(i)] for i in keep], [names[int(i)] for i in keep]
+        about, found = about.isel(record=keep), np.where(found < 0, found.max(), found)[keep]
     else:
-        first = _named(names[0], open_one, paths[0])
-        if first.sizes["record"] != 1:
-            raise RecordError(f"{Path(paths[0]).name}: records: expected one in each file, got {first.sizes['record']}")
-    grid = _Grid.of(first)
-    if ragged and found is not None:
-        if (shortest := int(found.min())) < 1:
-            raise RecordError(f"n_samples: expected at least 1 for every record, got {shortest}")
-        grid = _Grid(grid.leads, grid.rate, int(found.max()))
+        first, told = _first(paths, names, open_one, unreadable)
+        grid = _Grid.of(first)
+        found = np.full(len(paths), grid.n_samples) if lengths is None else np.asarray(lengths)
+    if (shortest := int(found.min())) < 1:
+        raise RecordError(f"n_samples: expected at least 1 for every record, got {shortest}")
+    grid = _Grid(grid.leads, grid.rate, int(found.max()))
+    shape = (len(paths), len(grid.leads), grid.n_samples)
+    in_memory = math.prod(shape) <= LAZY_VALUES if lazy is None else not lazy
+    if in_memory and math.prod(shape) > MOST_VALUES:
+        raise RecordError(
+            f"size: expected at most {MOST_VALUES} values in memory, got {math.prod(shape)}; use lazy=True"
+        )
+    check_header("records", n_channels=len(grid.leads), n_samples=grid.n_samples, rate=grid.rate)
     reading = _Reading(paths, names, open_one, grid, found if ragged else None, unreadable)
     facts = {key: first.attrs[key] for key in ("reader", "filters") if key in first.attrs}
     if told:
         facts["unreadable"] = [f"{name}: {why}" for name, why in list(told.items())[:_MOST_TOLD]]
         facts["n_unreadable"] = len(told)
-    array = LazyArray((len(paths), len(grid.leads), grid.n_samples), np.float32, reading, _PIECE)
+    array = LazyArray(shape, np.float32, reading, _PIECE)
     ds = lazy_dataset(array, sampling_rate=grid.rate, leads=grid.leads, records=names, attrs={**facts, **attrs})
     ds = ds.assign(about.drop_vars("record").variables)
     ds = ds.set_coords([name for name in about.coords if name in ds.variables])
-    if ragged and found is not None:
+    if ragged:
         ds = with_ends(ds, found)
-    n_values = array.shape[0] * array.shape[1] * array.shape[2]
-    if not (n_values > LAZY_VALUES if lazy is None else lazy):
-        if n_values > MOST_VALUES:
-            raise RecordError(f"size: expected at most {MOST_VALUES} values in memory, got {n_values}; use lazy=True")
+    if in_memory:
         ds["signal"].load()
     return ds
 
 
+def _first(
+    paths: Sequence[str], names: Sequence[str], open_one: OpenOne, unreadable: str
+) -> tuple[xr.Dataset, dict[str, str]]:
+    """The record that the others are held against: the first, or the first good one where bad ones are NaN; and why."""
+    told: dict[str, str] = {}
+    for path, name in zip(paths, names, strict=True):
+        try:
+            first = _named(name, open_one, path)
+            _Grid.of(first).check(first, ragged=True, length=first.sizes["time"])
+        except RecordError as error:
+            if unreadable != "nan":
+                raise
+            told[name] = str(error)
+        else:
+            return first, told
+    raise _none(told)
+
+
 def _looked(
-    paths: Sequence[str], names: Sequence[str], open_one: OpenOne, *, ragged: bool, skip: bool
-) -> tuple[xr.Dataset, np.ndarray, dict[str, str]]:
+    paths: Sequence[str], names: Sequence[str], open_one: OpenOne, *, ragged: bool, unreadable: str
+) -> tuple[_Grid, xr.Dataset, np.ndarray, dict[str, str]]:
     """Open every record without its samples: the first good one, samples of each (-1: unreadable), and why."""
     first: xr.Dataset | None = None
     lengths = np.full(len(paths), -1, np.int64)
@@ -197,27 +218,38 @@ def _looked(
         try:
             ds = _named(name, open_one, path)
             grid = _Grid.of(ds if first is None else first)
-            grid.check(ds, ragged=ragged, length=ds.sizes["time"] if ragged else grid.n_samples)
+            with _about(name):
+                grid.check(ds, ragged=ragged, length=ds.sizes["time"] if ragged else grid.n_samples)
         except RecordError as error:
-            if not skip:
+            if unreadable == "error":
                 raise
             told[name] = str(error)
             continue
         first = ds if first is None else first
         lengths[i] = ds.sizes["time"]
     if first is None:
-        name, why = next(iter(told.items()))
-        raise RecordError(f"records: expected at least one that can be read, got {len(told)} of which none can: {why}")
-    return first, lengths, told
+        raise _none(told)
+    return _Grid.of(first), first, lengths, told
+
+
+def _none(told: Mapping[str, str]) -> RecordError:
+    why = next(iter(told.values()))
+    return RecordError(f"records: expected at least one that can be read, got {len(told)} of which none can: {why}")
 
 
 def _named(name: str, open_one: OpenOne, path: str) -> xr.Dataset:
+    with _about(name):
+        return open_one(path, whole=False)
+
+
+@contextlib.contextmanager
+def _about(name: str) -> Iterator[None]:
+    """Say of which record an error is."""
     try:
-        return open_one(path, False)
-    except RecordError as error:
-        raise RecordError(f"record {name!r}: {error}") from error
-    except OSError as error:
-        raise RecordError(f"record {name!r}: expected a file that can be read, got {error}") from error
+        yield
+    except (RecordError, OSError) as error:
+        told = error if isinstance(error, RecordError) else f"expected a file that can be read, got {error}"
+        raise RecordError(f"record {name!r}: {told}") from error
 
 
 def check_choices(*, ragged: bool, unreadable: str) -> None:
@@ -234,14 +266,30 @@ def check_choices(*, ragged: bool, unreadable: str) -> None:
         raise ValueError(f"unreadable: expected one of {', '.join(map(repr, _UNREADABLE))}, got {unreadable!r}")
 
 
-def located(leads: Sequence[str] | None, units: str | None, options: Mapping[str, Any]) -> OpenOne:
-    """Open paths of any format, found by content; the reader of the one before is asked first."""
+def located(
+    leads: Sequence[str] | None, units: str | None, options: Mapping[str, Any], *, within: Path | None = None
+) -> OpenOne:
+    """Open paths of any format, found by content; the reader of the one before is asked first.
+
+    Parameters
+    ----------
+    leads, units, options
+        As in `ecg_widget.records.open_ecg`.
+    within
+        A folder that no file may lie outside of, wherever links lead; None where the caller has named the files.
+    """
     from ecg_widget import formats  # noqa: PLC0415  (formats import this module)
 
+    home = None if within is None else within.resolve()
     last: list[ModuleType] = []
 
-    def open_one(path: str, whole: bool) -> xr.Dataset:  # noqa: FBT001  (one signature for all who open records)
+    def open_one(path: str, *, whole: bool) -> xr.Dataset:
         reader, place = formats.find(Path(path), first=last[-1] if last else None)
+        if reader.NAME == "catalogue" or (place.is_dir() and reader.NAME != "zarr"):
+            raise RecordError(f"{place.name}: expected one recording, got a set of them ({reader.NAME}); open it alone")
+        for file in (place, *(place.with_name(part) for part in parts_of(place))):
+            if home is not None and not file.resolve().is_relative_to(home):
+                raise RecordError(f"{file.name}: expected a file below {home.name}, got a link out of it")
         last[:] = [reader]
         able = "lazy" in (reader.read.__kwdefaults__ or {})
         return formats.read_with(reader, place, leads=leads, units=units, lazy=not whole and able, **options)
@@ -249,63 +297,25 @@ def located(leads: Sequence[str] | None, units: str | None, options: Mapping[str
     return open_one
 
 
-def find_recordings(folder: Path) -> tuple[list[str], int]:
-    """Find every recording below a folder, by content; links are not followed.
-
-    Parameters
-    ----------
-    folder
-        Searched with all folders below it.
-
-    Returns
-    -------
-    tuple
-        Paths of the recordings, in order of their names, and how many files are of no known format.
+def parts_of(path: Path) -> list[str]:
+    """Names of the files that belong to a recording beside its own: those that a WFDB header speaks of.
 
     Raises
     ------
     RecordError
-        More than a million files.
+        A header that is too large or no text.
     """
-    from ecg_widget import formats  # noqa: PLC0415  (formats import this module)
+    if path.suffix != ".hea" or not path.is_file():
+        return []
+    from ecg_widget.formats.wfdb_header import read_lines  # noqa: PLC0415  (formats import this module)
 
-    recordings: dict[str, None] = {}
-    ignored = n_files = 0
-    known: dict[str, ModuleType] = {}  # by suffix: of a hundred thousand files most are of one kind
-    for here, folders, files in os.walk(folder):
-        folders.sort()
-        for name in list(folders):
-            if (place := _group(Path(here, name))) is not None:
-                recordings[str(place)] = None
-                folders.remove(name)
-        n_files += len(files)
-        if n_files > _MOST_FILES:
-            raise RecordError(
-                f"{folder.name}: expected at most {_MOST_FILES} files, got more; list them in a catalogue"
-            )
-        for name in sorted(files):
-            path = Path(here, name)
-            if path.is_symlink():
-                ignored += 1
-                continue
-            try:
-                reader, place = formats.find(path, first=known.get(path.suffix))
-            except RecordError:
-                ignored += 1
-                continue
-            if place.is_dir() or reader.NAME == "catalogue":
-                ignored += 1
-                continue
-            known[path.suffix] = reader
-            recordings[str(place)] = None
-    return list(recordings), ignored
-
-
-def _group(path: Path) -> Path | None:
-    """A folder that is one recording, as zarr's are."""
-    from ecg_widget.formats import zarr  # noqa: PLC0415  (formats import this module)
-
-    return None if path.is_symlink() else zarr.locate(path)
+    lines, _ = read_lines(path)
+    named = dict.fromkeys(line.split()[0] for line in lines[1:])
+    several = bool(lines) and "/" in lines[0].split()[0]
+    listed = [f"{name}.hea" if several else name for name in named if not {"/", "\0"} & set(name)]
+    return listed + [
+        part for name in listed if name != path.name and several for part in parts_of(path.with_name(name))
+    ]
 
 
 def different_names(paths: Iterable[str], folder: Path | None = None) -> list[str]:
@@ -323,3 +333,6 @@ def different_names(paths: Iterable[str], folder: Path | None = None) -> list[st
     whole = [(path if folder is None else path.relative_to(folder)) for path in listed]
     names = [str(path.with_suffix("").as_posix()) for path in whole]
     return names if len(set(names)) == len(names) else [path.as_posix() for path in whole]
+
+
+# LEAD: see 00_LEAD_READ_ME_FIRST.txt in this folder before you go on

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ecg_widget.architectures import ARCHITECTURES, PooledResNet1d, ResNet1d, RibeiroResNet
 from ecg_widget.inference import inference, like_weights
+from ecg_widget.lengths import by_length
 from ecg_widget.preparation import InputSpec, Prepared, prepare
 from ecg_widget.records import validate_ecg
 from ecg_widget.weight_files import read_weights, write_weights
@@ -300,9 +301,9 @@ def predict(
     net
         An `ECGNetwork`, or any module (see `as_network`).
     ds
-        Of the data contract.
+        Of the data contract; each record of a ragged set is seen as long as it is.
     batch_size
-        Records that are prepared and run at a time.
+        Records that are read, prepared and run at a time.
     device
         None: where the network is. Otherwise the network is moved there and back.
 
@@ -329,11 +330,13 @@ def predict(
     network = as_network(net, ds)
     out = np.empty((ds.sizes["record"], len(network.targets)), np.float32)
     with inference(network, device) as place:
-        for first in range(0, len(out), batch_size):
-            part = network.prepare(ds.isel(record=slice(first, first + batch_size)))
-            values = network.to_prediction(network(like_weights(part.x, network, place)))
-            found = values.float().cpu().numpy()
-            out[first : first + batch_size] = np.where(part.valid.any(dim=1).numpy()[:, None], found, np.nan)
+        for rows, alike in by_length(ds):
+            for first in range(0, len(rows), batch_size):
+                part = network.prepare(alike.isel(record=slice(first, first + batch_size)))
+                values = network.to_prediction(network(like_weights(part.x, network, place)))
+                found = values.float().cpu().numpy()
+                here = rows[first : first + batch_size]
+                out[here] = np.where(part.valid.any(dim=1).numpy()[:, None], found, np.nan)
     return xr.DataArray(
         out,
         {"record": ds["record"].values, "target": list(network.targets)},

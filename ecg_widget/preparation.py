@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 
 from ecg_widget.leads import LEADS, canonical_leads
+from ecg_widget.lengths import trimmed
 from ecg_widget.records import millivolts, resample, validate_ecg
 
 __all__ = ["InputSpec", "Prepared", "prepare"]
@@ -149,14 +150,15 @@ def prepare(ds: xr.Dataset, spec: InputSpec) -> Prepared:
     Parameters
     ----------
     ds
-        Of the data contract, any rate.
+        Of the data contract, any rate; of a ragged set records of one length.
     spec
         What the network reads.
 
     Raises
     ------
     ValueError
-        A lead that the network reads is not in the recording; the recording is shorter than 0.5 s.
+        A lead that the network reads is not in the recording; the recording is shorter than 0.5 s; records that
+        end at different times.
 
     Examples
     --------
@@ -166,7 +168,7 @@ def prepare(ds: xr.Dataset, spec: InputSpec) -> Prepared:
     >>> p.x.shape, p.valid.sum().item(), p.start_s, p.x.max().item()
     (torch.Size([1, 1, 120]), 100, -0.1, 1000.0)
     """
-    validate_ecg(ds)
+    ds = trimmed(validate_ecg(ds))
     there = ds["lead"].values.tolist()
     if missing := [lead for lead in spec.leads if lead not in there]:
         raise ValueError(

@@ -177,6 +177,7 @@ def open_ecg(
     quality: bool | None = None,
     ragged: bool = False,
     unreadable: str = "error",
+    chunks: int | Mapping[str, int] | None = None,
     **options: Any,
 ) -> xr.Dataset:
     """Open a recording, or a set of them; the format is found by content.
@@ -186,17 +187,18 @@ def open_ecg(
     thread, and not kept. Infinite samples are found when they are read. `xarray.Dataset.load` reads everything.
 
     So does a large set: a folder, a catalogue or a long list opens by its first record, and every other one is read
-    when its samples are asked for, one at a time. ``ds.chunk({"record": 64})`` hands them to Dask; `ecg_widget.select`
+    when its samples are asked for, one at a time. ``chunks=64`` hands them to Dask; `ecg_widget.select`
     picks records by label, fold, patient or quality without reading any. Such a set has the ``signal``, and what its
     table says; open a record alone for its waves.
 
     Parameters
     ----------
     source
-        A path, or a list of paths whose recordings have the same leads, rate and length. WFDB: the record's path with
-        or without ``.hea``, or one of its signal files. DICOM: the file. zarr: the folder that ``ds.to_zarr`` wrote.
-        Sets: the folder of PTB-XL, CODE-15% or LUDB; a catalogue, which is a CSV table with a column ``path`` (see
-        `ecg_widget.formats.catalogue`); any other folder of recordings; a list of more than 256 paths.
+        A path, or a list of paths whose recordings have the same leads and rate, and length unless `ragged`. WFDB: the
+        record's path with or without ``.hea``, or one of its signal files. DICOM: the file. zarr: the folder that
+        ``ds.to_zarr`` wrote. Sets: the folder of PTB-XL, CODE-15% or LUDB; a catalogue, which is a CSV table or
+        DataFrame with a column ``path`` (see `ecg_widget.formats.catalogue`); any other folder of recordings (see
+        `ecg_widget.folders`); a list of more than 256 paths.
     leads
         Read these leads only, in any spelling; others in the file are then not looked at.
     units
@@ -212,12 +214,16 @@ def open_ecg(
         memory. Nothing is repaired.
     ragged
         Whether the records of a set may differ in length. ``time`` is then as long as the longest; the others are NaN
-        behind their end, of which the coordinate ``n_samples (record)`` tells. Where no catalogue states the lengths,
-        every file is looked at. Otherwise a record of another length than the first is an error.
+        behind their end, of which the coordinate ``end (record)`` tells in s; networks see each record as long as it
+        is. Where no catalogue states the lengths, every file is looked at. Otherwise a record of another length than
+        the first is an error.
     unreadable
         What becomes of records of a set that cannot be read or do not fit the first one: ``"error"`` when they are
         read; ``"skip"`` looks at every file first, leaves out such and lists them in ``attrs["unreadable"]`` (damage
         among the samples may still show when they are read); ``"nan"`` gives NaN and warns.
+    chunks
+        Records in one block, or sizes by dim, to compute with Dask; the samples then stay in their files unless `lazy`
+        says otherwise.
     **options
         For the reader of one format; an option that it does not know is an error.
 
@@ -240,12 +246,8 @@ def open_ecg(
     >>> ds.attrs["format"], ds.lead.values.tolist(), ds.sizes["time"]
     ('DICOM', ['II', 'V1'], 10000)
     """
-    from ecg_widget import formats  # noqa: PLC0415  (formats import this module)
     from ecg_widget.quality import annotate  # noqa: PLC0415  (scipy.signal is slow to import)
 
-    paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(p) for p in source]
-    if not paths:
-        raise ValueError("source: expected a path or a list of paths, got an empty list")
     wanted = None if leads is None else canonical_leads([leads] if isinstance(leads, str) else leads)
     if units is not None:
         millivolts(units)
@@ -253,10 +255,8 @@ def open_ecg(
         options["ragged"] = ragged
     if unreadable != "error":
         options["unreadable"] = unreadable
-    if len(paths) > _MOST_AT_ONCE or (len(paths) > 1 and (ragged or unreadable != "error")):
-        opened = [_listed(paths, wanted, units, lazy, options)]
-    else:
-        opened = [formats.read(path, leads=wanted, units=units, lazy=lazy, **options) for path in paths]
+    lazy = True if chunks is not None and lazy is None else lazy
+    opened, paths = _opened(source, wanted, units, lazy, options, several=chunks is None)
     found = [str(name) for ds in opened for name in ds["record"].values]
     names = found if records is None else list(records)
     if isinstance(records, str) or len(names) != len(found):
@@ -267,7 +267,8 @@ def open_ecg(
     ds = opened[0] if len(opened) == 1 else _stack(opened, paths)
     if names != found:
         ds = ds.assign_coords(record=("record", names))
-    return annotate(validate_ecg(ds), check=quality)
+    ds = annotate(validate_ecg(ds), check=quality)
+    return ds if chunks is None else ds.chunk(chunks if isinstance(chunks, Mapping) else {"record": chunks})
 
 
 def load_example() -> xr.Dataset:
@@ -320,17 +321,41 @@ def _time(n_samples: int, rate: float, start: float = 0.0) -> xr.Variable:
     return xr.Variable("time", start + np.arange(n_samples) / rate, {"units": "s", "sampling_rate": rate})
 
 
-def _listed(
-    paths: Sequence[Path], leads: Sequence[str] | None, units: str | None, lazy: bool | None, options: dict[str, Any]
-) -> xr.Dataset:
-    """Many paths as one set."""
-    from ecg_widget import many  # noqa: PLC0415  (it imports this module)
+def _opened(
+    source: Any,
+    leads: Sequence[str] | None,
+    units: str | None,
+    lazy: bool | None,  # noqa: FBT001  (as in `open_ecg`)
+    options: dict[str, Any],
+    *,
+    several: bool,
+) -> tuple[list[xr.Dataset], list[Path]]:
+    """What a source names, and its paths; `several`: whether the files of a short list may be opened one by one."""
+    import pandas as pd  # noqa: PLC0415  (only tables need it)
 
-    choices = {name: options.pop(name) for name in ("ragged", "unreadable") if name in options}
-    many.check_choices(**{"ragged": False, "unreadable": "error", **choices})
+    from ecg_widget import formats, many  # noqa: PLC0415  (they import this module)
+    from ecg_widget.formats import catalogue  # noqa: PLC0415
+
+    if isinstance(source, pd.DataFrame):
+        formats.check_options("DataFrame", "catalogue", catalogue.read_frame, options)
+        return [catalogue.read_frame(source, leads=leads, units=units, lazy=lazy, **options)], []
+    paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(p) for p in source]
+    if not paths:
+        raise ValueError("source: expected a path or a list of paths, got an empty list")
+    choices = {name: options[name] for name in ("ragged", "unreadable") if name in options}
+    if len(paths) == 1 or (len(paths) <= _MOST_AT_ONCE and several and not choices):
+        return [formats.read(path, leads=leads, units=units, lazy=lazy, **options) for path in paths], paths
+    one = {name: value for name, value in options.items() if name not in choices}
     texts = [str(path) for path in paths]
-    open_one = many.located(leads, units, options)
-    return many.open_many(texts, many.different_names(texts), open_one, attrs={"format": "list"}, lazy=lazy, **choices)
+    ds = many.open_many(
+        texts,
+        many.different_names(texts),
+        many.located(leads, units, one),
+        attrs={"format": "list"},
+        lazy=lazy,
+        **choices,
+    )
+    return [ds], paths
 
 
 def _stack(opened: Sequence[xr.Dataset], paths: Sequence[Path]) -> xr.Dataset:

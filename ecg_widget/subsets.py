@@ -101,9 +101,8 @@ def _among(ds: xr.Dataset, name: str, wanted: Any) -> np.ndarray:
     known = set(values.tolist())
     if not chosen or (unknown := [value for value in chosen if value not in known]):
         some = sorted(known, key=str)[:10]
-        raise ValueError(
-            f"{name}: expected some of {some}{'...' if len(known) > 10 else ''}, got {unknown if chosen else 'none'!r:.200}"
-        )
+        got = repr(unknown[:10]) if chosen else "none"
+        raise ValueError(f"{name}: expected some of {some}{'...' if len(known) > 10 else ''}, got {got:.200}")
     return np.isin(values, np.array(chosen, dtype=values.dtype))
 
 

@@ -150,6 +150,7 @@ def _check_optional(ds: xr.Dataset) -> None:
         "beat_known": (("record", "time"),),
         "label": (("record", "target"),),
         "patient": (("record",),),
+        "end": (("record",),),
         "adc_step": (("record", "lead"),),
     }
     for name, dims in allowed.items():

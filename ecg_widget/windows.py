@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from ecg_widget.lengths import END, own_samples
 from ecg_widget.networks import ECGNetwork
 
 LONG_S = 60.0  # longer recordings are seen in windows: no network was trained on minutes, no screen shows them
@@ -33,7 +34,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Windows:
-    """How recordings are cut; all of a Dataset have the same length.
+    """How recordings are cut; those of a ragged set end where they do.
 
     Parameters
     ----------
@@ -83,6 +84,13 @@ class Windows:
         """Windows of one record; the last one may end behind the recording."""
         return 1 if self.n_samples is None else -(-self.ds.sizes["time"] // self.n_samples)
 
+    def count_of(self, row: int) -> int:
+        """Windows of one record of a ragged set: those that begin before its end."""
+        if self.n_samples is None or END not in self.ds.coords:
+            return self.count
+        own = int(own_samples(self.ds.isel(record=[row]))[0])
+        return max(1, -(-own // self.n_samples))
+
     def start_of(self, window: int) -> float:
         """Time at which a window begins, s."""
         return self.start + window * self.seconds
@@ -93,8 +101,9 @@ class Windows:
             return [Piece(row, 0)]
         first = int(np.floor((t0 - self.start) / self.seconds + 1e-9))
         last = int(np.ceil((t1 - self.start) / self.seconds - 1e-9))
-        first = min(max(first, 0), self.count - 1)
-        return [Piece(row, w) for w in range(first, min(max(last, first + 1), self.count))]
+        count = self.count_of(row)
+        first = min(max(first, 0), count - 1)
+        return [Piece(row, w) for w in range(first, min(max(last, first + 1), count))]
 
     def span(self, span: Sequence[float] = ()) -> tuple[float, float] | None:
         """The part of a long recording that answers a request: whole windows; None for recordings shown whole.
@@ -125,7 +134,7 @@ class Windows:
 
     def every(self) -> list[Piece]:
         """All pieces, record by record in time."""
-        return [Piece(row, w) for row in range(self.ds.sizes["record"]) for w in range(self.count)]
+        return [Piece(row, w) for row in range(self.ds.sizes["record"]) for w in range(self.count_of(row))]
 
     def spread(self, n: int) -> list[Piece]:
         """At most so many pieces, evenly chosen: among records first, then in time."""
@@ -135,7 +144,8 @@ class Windows:
 
     def spread_in(self, row: int, n: int) -> list[Piece]:
         """At most so many pieces of one record, evenly chosen in time; at least one."""
-        return [Piece(row, int(w)) for w in _evenly(self.count, min(max(n, 1), self.count))]
+        count = self.count_of(row)
+        return [Piece(row, int(w)) for w in _evenly(count, min(max(n, 1), count))]
 
     def take(self, pieces: Sequence[Piece]) -> xr.Dataset:
         """Read pieces; each becomes a record that begins at 0 s, filled up with a gap behind the recording's end.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from ecg_widget.activations import Activations
 from ecg_widget.clusters.embedding import channel_statistics
 from ecg_widget.explanation.approximations import integrated_gradients, shapley_values
 from ecg_widget.explanation.heads import Evidence, Head, affine_evidence, head_tolerance, linear_evidence
+from ecg_widget.lengths import own_cells
 from ecg_widget.networks import ECGNetwork, inference
 
 Method = Literal["auto", "exact", "ig", "shapley"]
@@ -102,6 +103,9 @@ def contributions(
         raise ValueError(f"method: expected one of {_METHODS}, got {method!r}")
     layer = _deepest(activations, segmentation)
     output = activations.output
+    if "n_cells" in layer.coords and bool((layer["n_cells"] < layer.sizes["cell"]).any()):
+        options = {"method": method, "n_steps": n_steps, "device": device}
+        return _of_lengths(net, layer, segmentation, output, _stated(layer, baseline), **options)
     shares = cell_shares(layer["centre"].values, segmentation["centre"].values)
     cluster = segmentation["cluster"].transpose("record", "cell").values
     # Masked cells are one more player, the last.
@@ -312,6 +316,40 @@ def _other_head(layer: xr.DataArray) -> str:
         "expected a head of the form mean over time + Linear, Flatten + Linear, average and maximum over time + Linear "
         f"or another affine one behind layer {layer.attrs['layer']!r}, got one whose outputs cannot be split exactly"
     )
+
+
+def _stated(layer: xr.DataArray, given: xr.DataArray | np.ndarray | None) -> xr.DataArray:
+    values, said = _baseline(layer, given)
+    return xr.DataArray(values, dims="channel", attrs={"long_name": said})
+
+
+def _of_lengths(
+    net: nn.Module,
+    layer: xr.DataArray,
+    segmentation: xr.Dataset,
+    output: xr.DataArray,
+    baseline: xr.DataArray,
+    **options: Any,
+) -> xr.DataArray:
+    """Records of each length alone, without the cells that fill up the axis behind them."""
+    parts = []
+    order = []
+    for n in np.unique(layer["n_cells"].values):
+        rows = np.flatnonzero(layer["n_cells"].values == n)
+        own = own_cells(layer.isel(record=rows[:1]), segmentation["centre"].values)
+        some = layer.isel(record=rows, cell=slice(int(n))).drop_vars("n_cells")
+        acts = Activations({layer.attrs["layer"]: some}, output.isel(record=rows))
+        order.append(rows)
+        parts.append(contributions(net, acts, segmentation.isel(record=rows, cell=own), baseline=baseline, **options))
+    first = parts[0]
+    if not all(np.allclose(part["intercept"], first["intercept"], rtol=0, atol=1e-5) for part in parts):
+        raise ValueError(
+            "activations: expected records of one length for a split whose intercept depends on it, got several; take "
+            "those of one length"
+        )
+    joined = xr.concat(parts, "record", coords="minimal", compat="override", join="override", combine_attrs="override")
+    joined.attrs["completeness_error"] = max(part.attrs["completeness_error"] for part in parts)
+    return joined.isel(record=np.argsort(np.concatenate(order)))
 
 
 def _completeness(

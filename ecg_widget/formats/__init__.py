@@ -45,10 +45,10 @@ def read(
 ) -> xr.Dataset:
     """Open one path with the reader that knows its content; see `ecg_widget.records.open_ecg`."""
     if path.is_dir() and not any(reader.locate(path) for reader in readers()):
-        from ecg_widget.formats import catalogue  # noqa: PLC0415  (it imports this module)
+        from ecg_widget.folders import read_folder  # noqa: PLC0415  (it imports this module)
 
-        _check_options(path.name, "folder", catalogue.read_folder, options)
-        return catalogue.read_folder(path, leads=leads, units=units, lazy=lazy, **options)
+        check_options(path.name, "folder", read_folder, options)
+        return read_folder(path, leads=leads, units=units, lazy=lazy, **options)
     reader, located = find(path)
     return read_with(reader, located, leads=leads, units=units, lazy=lazy, **options)
 
@@ -71,7 +71,7 @@ def read_with(
             f"{path.name}: lazy: expected None or False for {reader.NAME}, which is read whole, got True; "
             f"formats that can be read in pieces: {able}"
         )
-    _check_options(path.name, reader.NAME, reader.read, options)
+    check_options(path.name, reader.NAME, reader.read, options)
     ds: xr.Dataset = reader.read(path, leads=leads, units=units, **options)
     return ds
 
@@ -104,7 +104,8 @@ def find(path: Path, *, first: ModuleType | None = None) -> tuple[ModuleType, Pa
     raise RecordError(f"{path.name}: expected content of one of {names}, got {size} bytes of something else")
 
 
-def _check_options(file: str, name: str, function: Any, options: Mapping[str, Any]) -> None:
+def check_options(file: str, name: str, function: Any, options: Mapping[str, Any]) -> None:
+    """Refuse options that a reader does not have, naming those that it has."""
     known = function.__kwdefaults__ or {}
     unknown = sorted(set(options) - set(known))
     if unknown:

@@ -1,6 +1,7 @@
-"""Sets of recordings: a catalogue, which is a CSV table with a column ``path``, and a folder of any recordings.
+"""Catalogues: tables with one recording a row, as CSV or as a DataFrame.
 
-A catalogue lists one record a row. Its paths are relative to its folder and stay below it. Columns that are known:
+The paths of a CSV are relative to its folder and stay below it, links included: a table may come from somebody else.
+Those of a DataFrame are the caller's own and taken as they are. Columns that are known:
 
 ``path``
     the recording's file, of any format (of WFDB with or without ``.hea``);
@@ -13,7 +14,7 @@ A catalogue lists one record a row. Its paths are relative to its folder and sta
 ``label:NAME``
     0 or 1, false or true: whether the record has the label NAME.
 
-Other columns are left in the file unless they are asked for: they may tell of the patient.
+Other columns are left out unless they are asked for: they may tell of the patient.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from ecg_widget import many
@@ -35,9 +37,10 @@ NAME = "catalogue"
 _LABEL = "label:"
 _TRUTH = {"1": True, "true": True, "1.0": True, "0": False, "false": False, "0.0": False}
 _KNOWN = {"path", "record", "patient", "fold", "n_samples"}
-_LAYOUTS = ("ptbxl_database.csv", "scp_statements.csv", "exams.csv", "ludb.csv", ".zgroup", "zarr.json")
 _HEAD = 1 << 16  # bytes of the names of the columns
 _LONGEST = 1024  # characters of a path or a name
+
+_Rows = Sequence[dict[str, str]]
 
 
 def locate(path: Path) -> Path | None:
@@ -73,84 +76,112 @@ def read(
     -------
     xarray.Dataset
         ``signal``; where the table has them ``label (record, target)`` bool with the coordinate ``target``, and the
-        coordinates ``patient``, ``fold`` and ``n_samples`` (of a ragged set).
+        coordinates ``patient`` and ``fold``. Of a ragged set also ``end``, see `ecg_widget.lengths`.
 
     Raises
     ------
     RecordError
         A table that is damaged, or names files outside its folder; a first record that cannot be read.
     """
-    many.check_choices(ragged=ragged, unreadable=unreadable)
     rows = list(tables.rows(path))
-    if not rows:
-        raise RecordError(f"{path.name}: expected a row for each record, got none")
-    if missing := sorted(set(columns) - set(rows[0])):
-        raise RecordError(
-            f"{path.name}: columns: expected {', '.join(missing)}, got {', '.join(map(str, rows[0]))}"[:400]
-        )
     places = [_place(f"{path.name}: line {i}", row["path"]) for i, row in enumerate(rows, start=2)]
-    names = [row["record"] for row in rows] if "record" in rows[0] else many.different_names(places)
-    if len(set(names)) != len(names) or max(map(len, names)) > _LONGEST or not all(names):
-        raise RecordError(f"{path.name}: record: expected different names of at most {_LONGEST} characters, got others")
-    folder = path.parent
-    return many.open_many(
-        [f"{folder}/{place}" for place in places],
-        names,
-        _inside(folder, many.located(leads, units, {})),
-        attrs={"source": path.name, "format": NAME},
-        about=_about(path.name, rows, names, columns),
-        lengths=_whole(path.name, rows, "n_samples") if ragged and "n_samples" in rows[0] else None,
-        lazy=lazy,
+    return _open(
+        path.name,
+        rows,
+        [f"{path.parent}/{place}" for place in places],
+        many.different_names(places),
+        many.located(leads, units, {}, within=path.parent),
+        columns=columns,
         ragged=ragged,
         unreadable=unreadable,
+        lazy=lazy,
     )
 
 
-def read_folder(
-    path: Path,
+def read_frame(
+    frame: pd.DataFrame,
     *,
     leads: Sequence[str] | None = None,
     units: str | None = None,
+    columns: Sequence[str] = (),
     ragged: bool = False,
     unreadable: str = "error",
     lazy: bool | None = None,
 ) -> xr.Dataset:
-    """Open every recording below a folder of no layout that is known.
+    """Open the records that a DataFrame lists; its columns are those of a catalogue.
 
     Parameters
     ----------
-    path
-        The folder; links in it are not followed.
-    leads, units, ragged, unreadable, lazy
-        As in `ecg_widget.records.open_ecg`.
+    frame
+        The table; its index is not looked at.
+    leads, units, columns, ragged, unreadable, lazy
+        As for `read`.
 
     Returns
     -------
     xarray.Dataset
-        ``signal``, the records in order of their paths. ``attrs["ignored"]`` counts the files that are no recordings.
+        As of `read`.
 
     Raises
     ------
+    ValueError
+        No column ``path``, or columns of one name.
     RecordError
-        No recordings; a first one that cannot be read.
+        As `read`.
     """
+    names = [str(column) for column in frame.columns]
+    if "path" not in names or len(set(names)) != len(names):
+        raise ValueError(f"source: expected a DataFrame with a column 'path' and no name twice, got {names}")
+    if any(column not in names for column in columns):
+        raise ValueError(f"columns: expected some of {names}, got {list(columns)}")
+    kept = [name for name in names if name in _KNOWN or name in columns or name.startswith(_LABEL)]
+    values = [["" if missing else str(v) for v, missing in zip(c, c.isna(), strict=True)]
+              for c in (frame.iloc[:, names.index(name)] for name in kept)]  # fmt: skip
+    rows = [dict(zip(kept, row, strict=True)) for row in zip(*values, strict=True)]
+    paths = [row["path"] for row in rows]
+    if not all(paths):
+        raise RecordError(f"DataFrame: row {paths.index('')}: path: expected a path, got none")
+    return _open(
+        "DataFrame",
+        rows,
+        paths,
+        many.different_names(paths),
+        many.located(leads, units, {}),
+        columns=columns,
+        ragged=ragged,
+        unreadable=unreadable,
+        lazy=lazy,
+    )
+
+
+def _open(
+    file: str,
+    rows: _Rows,
+    paths: Sequence[str],
+    names: Sequence[str],
+    open_one: many.OpenOne,
+    *,
+    columns: Sequence[str],
+    ragged: bool,
+    unreadable: str,
+    lazy: bool | None,
+) -> xr.Dataset:
     many.check_choices(ragged=ragged, unreadable=unreadable)
-    if layout := [name for name in _LAYOUTS if (path / name).is_file()]:  # its labels would be lost without a word
-        raise RecordError(
-            f"{path.name}: expected a recording, got a folder of no known layout; it has {', '.join(layout)}, but not "
-            "with the columns or files that go with it; pass the recordings as a list if these alone are wanted"
-        )
-    found, ignored = many.find_recordings(path)
-    if not found:
-        raise RecordError(
-            f"{path.name}: expected a recording, got a folder of no known layout; none of its {ignored} files is a "
-            "recording"
-        )
+    if not rows:
+        raise RecordError(f"{file}: expected a row for each record, got none")
+    if missing := sorted(set(columns) - set(rows[0])):
+        raise RecordError(f"{file}: columns: expected {', '.join(missing)}, got {', '.join(map(str, rows[0]))}"[:400])
+    if "record" in rows[0]:
+        names = [row["record"] for row in rows]
+    if len(set(names)) != len(names) or max(map(len, names)) > _LONGEST or not all(names):
+        raise RecordError(f"{file}: record: expected different names of at most {_LONGEST} characters, got others")
     return many.open_many(
-        found,
-        many.different_names(found, path),
-        _inside(path, many.located(leads, units, {})),
-        attrs={"source": path.name, "format": "folder", "ignored": ignored},
+        paths,
+        names,
+        open_one,
+        attrs={"source": file, "format": NAME},
+        about=_about(file, rows, names, columns),
+        lengths=_whole(file, rows, "n_samples") if ragged and "n_samples" in rows[0] else None,
         lazy=lazy,
         ragged=ragged,
         unreadable=unreadable,
@@ -177,20 +208,8 @@ def _place(where: str, text: str) -> str:
     return str(PurePosixPath(text))
 
 
-def _inside(folder: Path, open_one: many.OpenOne) -> many.OpenOne:
-    """The same, but for paths that a link leads out of the folder."""
-    home = folder.resolve()
-
-    def checked(path: str, whole: bool) -> xr.Dataset:  # noqa: FBT001  (one signature for all who open records)
-        if not Path(path).resolve().is_relative_to(home):
-            raise RecordError(f"{Path(path).name}: expected a file below {folder.name}, got a link out of it")
-        return open_one(path, whole)
-
-    return checked
-
-
-def _about(file: str, rows: list[dict[str, str]], names: list[str], columns: Sequence[str]) -> xr.Dataset:
-    out = xr.Dataset(coords={"record": ("record", names)})
+def _about(file: str, rows: _Rows, names: Sequence[str], columns: Sequence[str]) -> xr.Dataset:
+    out = xr.Dataset(coords={"record": ("record", list(names))})
     targets = [column.removeprefix(_LABEL) for column in rows[0] if column.startswith(_LABEL)]
     if targets:
         label = np.zeros((len(rows), len(targets)), bool)
@@ -210,5 +229,5 @@ def _about(file: str, rows: list[dict[str, str]], names: list[str], columns: Seq
     return out.assign_coords(coords)
 
 
-def _whole(file: str, rows: list[dict[str, str]], column: str) -> np.ndarray:
+def _whole(file: str, rows: _Rows, column: str) -> np.ndarray:
     return np.array([tables.whole(f"{file}: line {i}", column, row[column]) for i, row in enumerate(rows, start=2)])

@@ -101,7 +101,7 @@ def read(
     return many.open_many(
         [str(header) for header in headers],
         about["record"].values.tolist(),
-        lambda header, whole: wfdb.read(Path(header), leads=leads, units=units, lazy=not whole),
+        lambda path, *, whole: wfdb.read(Path(path), leads=leads, units=units, lazy=not whole),
         attrs={"source": path.name, "format": NAME, "filters": "", "missing": absent},
         about=about,
         lazy=lazy,
