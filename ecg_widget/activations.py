@@ -112,9 +112,9 @@ def activations(
     A network that reads recordings in windows (``InputSpec(n_samples=300, hop=150)``) has its cells put back on the
     recording's time axis: where windows overlap, the one whose middle is nearer has the cell.
 
-    Records of a ragged set are seen each as long as it is. Behind a record's own cells, of which the coordinate ``n_cells
-    (record)`` tells, its last one is repeated and not valid. A network whose cells would stand at other times in each
-    record, because it pads or cuts them to one length around the middle, takes records of one length at a time.
+    Records of a ragged set are seen each as long as it is. Behind a record's own cells, of which the coordinate
+    ``n_cells (record)`` tells, its last one is repeated and not valid. A network whose cells would stand at other times
+    in each record, because it pads or cuts them to one length around the middle, takes records of one length at a time.
 
     Parameters
     ----------
@@ -259,8 +259,8 @@ def _of_lengths(network: ECGNetwork, ds: xr.Dataset, layers: str | Sequence[str]
             if own > len(there) or np.abs(there[:own] - here).max() > _SAME:
                 raise ValueError(
                     f"ds: expected records of one length for network {network.name}, which has its cells at other "
-                    f"times in records of {alike.sizes['time']} and {ds.sizes['time']} samples, got several; take those "
-                    "of one length, as in ds.isel(record=ds['end'].values == ds['end'].values[0])"
+                    f"times in records of {alike.sizes['time']} and {ds.sizes['time']} samples, got several; take "
+                    "those of one length, as in ds.isel(record=ds['end'].values == ds['end'].values[0])"
                 )
             values[name][rows, :own], values[name][rows, own:] = a.values, a.values[:, -1:]
             valid[name][rows, :own], n_cells[name][rows] = a["valid"].values, own

@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 from ecg_widget.formats.limits import LAZY_VALUES, MOST_VALUES, check_header
-from ecg_widget.lazy import LazyArray, is_lazy, lazy_dataset
+from ecg_widget.lazy import LazyArray, lazy_dataset
 from ecg_widget.lengths import with_ends
 from ecg_widget.records import RecordError
 
@@ -27,7 +27,7 @@ __all__ = ["OpenOne", "check_choices", "different_names", "located", "open_many"
 
 
 class OpenOne(Protocol):
-    """Gives the recording at a path; where `whole` is False it may leave the samples there."""
+    """Gives the recording at a path; its samples may stay there where `whole` is False, or there are very many."""
 
     def __call__(self, path: str, *, whole: bool) -> xr.Dataset:  # noqa: D102  (said above)
         ...
@@ -102,10 +102,8 @@ class _Reading:
         return out
 
     def _part(self, row: int, length: int, first: int, end: int) -> np.ndarray:
-        ds = self.open_one(self.paths[row], whole=False)  # looked at before samples are taken: it may ask for gigabytes
+        ds = self.open_one(self.paths[row], whole=first == 0 and end == length)
         self.grid.check(ds, ragged=self.lengths is not None, length=length)
-        if first == 0 and end == length and is_lazy(ds["signal"]):
-            ds = self.open_one(self.paths[row], whole=True)  # which holds it against its checksums
         return np.asarray(ds["signal"][0, :, first:end].values)
 
 
@@ -176,7 +174,7 @@ def open_many(
     reading = _Reading(paths, names, open_one, grid, found if ragged else None, unreadable)
     facts = {key: first.attrs[key] for key in ("reader", "filters") if key in first.attrs}
     if told:
-        facts["unreadable"] = [f"{name}: {why}" for name, why in list(told.items())[:_MOST_TOLD]]
+        facts["unreadable"] = list(told.values())[:_MOST_TOLD]
         facts["n_unreadable"] = len(told)
     array = LazyArray(shape, np.float32, reading, _PIECE)
     ds = lazy_dataset(array, sampling_rate=grid.rate, leads=grid.leads, records=names, attrs={**facts, **attrs})
@@ -292,7 +290,7 @@ def located(
                 raise RecordError(f"{file.name}: expected a file below {home.name}, got a link out of it")
         last[:] = [reader]
         able = "lazy" in (reader.read.__kwdefaults__ or {})
-        return formats.read_with(reader, place, leads=leads, units=units, lazy=not whole and able, **options)
+        return formats.read_with(reader, place, leads=leads, units=units, lazy=None if whole else able, **options)
 
     return open_one
 

@@ -101,7 +101,7 @@ def read(
     return many.open_many(
         [str(header) for header in headers],
         about["record"].values.tolist(),
-        lambda path, *, whole: wfdb.read(Path(path), leads=leads, units=units, lazy=not whole),
+        lambda path, *, whole: wfdb.read(Path(path), leads=leads, units=units, lazy=None if whole else True),
         attrs={"source": path.name, "format": NAME, "filters": "", "missing": absent},
         about=about,
         lazy=lazy,
