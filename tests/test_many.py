@@ -15,8 +15,9 @@ import xarray as xr
 import ecg_widget as ecg
 from ecg_widget.formats import wfdb as reader
 from ecg_widget.lazy import is_lazy
-from ecg_widget.lengths import own_samples
+from ecg_widget.lengths import own_samples, with_ends
 from ecg_widget.records import RecordError
+from ecg_widget.windows import Piece, Windows
 
 RATE = 100
 
@@ -419,6 +420,14 @@ class TestRagged:
             total = result["contribution"].sum("cluster") + result["contribution_masked"] + result["intercept"]
             np.testing.assert_allclose(total, result["logit"], atol=1e-4)
         w.close()
+
+    def test_long_ones_have_windows_up_to_their_end(self):
+        ds = ecg.simulate(2, duration=95, seed=0)
+        windows = Windows(with_ends(ds, np.array([12_000, 47_500])), 5000)
+        assert [windows.count_of(row) for row in (0, 1)] == [3, 10]
+        assert windows.every() == [Piece(0, w) for w in range(3)] + [Piece(1, w) for w in range(10)]
+        assert windows.between(0, 40, 60) == [Piece(0, 2)]  # the last that it has
+        assert max(piece.window for piece in windows.spread_in(0, 10)) == 2
 
 
 class TestBounded:
