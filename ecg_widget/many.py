@@ -289,8 +289,10 @@ def located(
             if home is not None and not file.resolve().is_relative_to(home):
                 raise RecordError(f"{file.name}: expected a file below {home.name}, got a link out of it")
         last[:] = [reader]
-        able = "lazy" in (reader.read.__kwdefaults__ or {})
-        return formats.read_with(reader, place, leads=leads, units=units, lazy=None if whole else able, **options)
+        known = reader.read.__kwdefaults__ or {}
+        lazy = None if whole else "lazy" in known
+        unmarked = {"annotations": "none"} if "annotations" in known else {}  # a set has the signal alone
+        return formats.read_with(reader, place, leads=leads, units=units, lazy=lazy, **{**unmarked, **options})
 
     return open_one
 

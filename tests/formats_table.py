@@ -119,8 +119,8 @@ ROWS = {  # name: what users call it, what it is found by, what was checked, and
     "catalogue": (
         "a catalogue (CSV), any folder",
         "a column `path`",
-        "the same from a list, a folder and a catalogue",
-        ("test_many.py::test_the_same_from_a_list_and_from_a_folder",),
+        "wfdb; reads are counted; links, lengths, damaged records and tables",
+        ("test_many.py::TestCatalogue", "test_many.py::TestFolder", "test_many.py::TestRagged"),
     ),
 }  # fmt: skip
 
