@@ -80,7 +80,7 @@ select {
 .body { display: grid; gap: 12px 20px; grid-template-columns: minmax(0, 1fr); }
 figure { margin: 0; min-width: 0; }
 figure canvas { display: block; border-radius: 2px; touch-action: pan-y pinch-zoom; cursor: crosshair; }
-figure canvas.wide { touch-action: pan-x pan-y pinch-zoom; }
+figure canvas.wide { touch-action: pan-x pan-y pinch-zoom; padding: 0; margin: 0; } /* no table that scrolls */
 figure canvas.long { touch-action: pan-y; }
 .scroll { overflow-x: auto; padding: 2px; margin: -2px; } /* room for the outline of focus */
 figure .field { padding-top: 6px; }
