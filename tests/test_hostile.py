@@ -38,7 +38,7 @@ def opened(folder, seed, files):
 
 READERS = (
     "HL7 aECG", "CODE-15", "DICOM", "EDF", "ISHNE", "LUDB", "GE MUSE XML", "netCDF", "NumPy", "PTB-XL", "SCP-ECG",
-    "Philips Sierra XML", "CSV", "WFDB", "zarr",
+    "Philips Sierra XML", "CSV", "WFDB", "zarr", "HDF5", "catalogue",
 )  # fmt: skip
 
 

@@ -151,3 +151,17 @@ def test_a_text_that_says_to_be_longer_than_its_file(tmp_path, name):
     path.write_bytes(data)
     with pytest.raises(RecordError, match=rf"a\.nc: {name}: expected texts of at most \d+ bytes"):
         open_ecg(path)
+
+
+@pytest.mark.parametrize(("at", "value"), [(24, 0), (24, 1 << 40), (24, (1 << 64) - 9), (8, 1 << 30), (8, 1 << 60)])
+def test_a_heap_of_texts_that_the_library_never_leaves(tmp_path, at, value):
+    """It reads entry after entry, and one without a length again and again, found by damaged files."""
+    path = write_dataset(tmp_path / "a.nc", simulate(2, seed=0, duration=1))
+    data = bytearray(path.read_bytes())
+    heap = data.index(b"GCOL\x01")
+    data[heap + at : heap + at + 8] = value.to_bytes(8, "little")
+    if value == 0:
+        data[heap + 16 : heap + 18] = b"\0\0"
+    path.write_bytes(data)
+    with pytest.raises(RecordError, match=r"a\.nc: "):
+        open_ecg(path)

@@ -126,7 +126,7 @@ def dataset(file: Any, where: str, name: str, kinds: str, n_dims: int | None) ->
             got = "a link" if there else "none"
             raise RecordError(f"{where}: {name}: expected a dataset in the file itself, got {got}")
         found = found[step]
-    if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
+    if not isinstance(found, h5py.Dataset):
         raise RecordError(f"{where}: {name}: expected a dataset with its values in the file, got {found!r:.80}")
     n_found = len(found.shape or ())
     if n_found != (n_dims or n_found) or found.dtype.kind not in kinds or 0 in (found.shape or (0,)):
@@ -134,6 +134,8 @@ def dataset(file: Any, where: str, name: str, kinds: str, n_dims: int | None) ->
             f"{where}: {name}: expected {n_dims or 'some'} dimensions, none of them empty, and a type of kind "
             f"{kinds!r}, got shape {found.shape}, {found.dtype}"
         )
+    if found.external or found.is_virtual:  # asked last: for this the library looks into heaps of texts, too
+        raise RecordError(f"{where}: {name}: expected a dataset with its values in the file, got {found!r:.80}")
     plist = found.id.get_create_plist()
     strange = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())} - set(_FILTERS)
     if strange:

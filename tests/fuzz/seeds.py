@@ -57,7 +57,13 @@ def _wfdb(folder: Path) -> list[Seed]:
         else:
             wfdb.wrsamp("r", 250, ["mV"] * 3, list(LEADS[:3]), d_signal=values, fmt=[form] * 3,
                         adc_gain=[200.0] * 3, baseline=[0] * 3, write_dir=str(here))  # fmt: skip
-        out.append(_take(f"wfdb {form}", here, "r", {"gain": 200.0, "units": "mV", "comments": True}))
+        options: dict[str, Any] = {"gain": 200.0, "units": "mV", "comments": True}
+        if form == "16":
+            marks = np.arange(5, 115, 10)
+            wfdb.wrann("r", "atr", marks, ["N", "V", "(", "p", ")", "+", "N", "(", "t", ")", "N"], fs=250,
+                       aux_note=["", "", "", "", "", "(AFIB", "", "", "", "", ""], write_dir=str(here))  # fmt: skip
+            options["annotations"] = "atr"
+        out.append(_take(f"wfdb {form}", here, "r", options))
     here = folder / "segments"
     here.mkdir()
     for i in range(2):
@@ -163,6 +169,26 @@ def _tables(folder: Path) -> list[Seed]:
     return out
 
 
+def _hdf5(folder: Path) -> list[Seed]:
+    import h5py
+
+    rng = np.random.default_rng(0)
+    said = {"sampling_rate": 250.0, "units": "uV", "leads": ["I", "II", "V1"]}
+    with h5py.File(folder / "plain.h5", "w") as file:
+        file.create_dataset("ecg", data=rng.integers(-99, 99, (3, 200)).astype("<i2")).attrs.update(said)
+    with h5py.File(folder / "deep.h5", "w", libver="latest") as file:
+        stored = file.create_dataset(
+            "study/ecg", data=rng.normal(size=(2, 3, 100)), chunks=(1, 3, 50), compression="gzip"
+        )
+        stored.attrs.update({**said, "dims": ["record", "lead", "time"]})
+        file["study"].attrs["name"] = "a text of any length"
+        file["names"] = np.array(["a", "bc"], h5py.string_dtype())
+    return [
+        _one("plain.h5", (folder / "plain.h5").read_bytes()),
+        _one("deep.h5", (folder / "deep.h5").read_bytes(), {"dataset": "study/ecg"}),
+    ]
+
+
 def _folders(folder: Path) -> list[Seed]:
     import code15_folder
     import ptbxl_folder
@@ -174,9 +200,18 @@ def _folders(folder: Path) -> list[Seed]:
     ptbxl_folder.write(folder / "ptbxl")
     test_ludb.write(folder / "ludb", n_samples=300)
     code15_folder.write(folder / "code15", n=6, n_files=1, compression="gzip")
+    (folder / "set").mkdir()
+    table = ["path,record,patient,fold,n_samples,label:MI"]
+    values = np.random.default_rng(0).integers(-9, 9, 50)
+    rows = "".join(f"{k / 50},{v / 9:.3f},{v / 5:.3f}\n" for k, v in enumerate(values))
+    for i in range(3):
+        (folder / "set" / f"{i}.csv").write_text("time_s,II (mV),V1 (mV)\n" + rows)
+        table.append(f"{i}.csv,r{i},p{i},{i},50,{i % 2}")
+    (folder / "set" / "list.csv").write_text("\n".join(table) + "\n")
     single = next((folder / "code15").glob("*.hdf5"))
     return [
         *(_take(name, folder / name, ".", {"missing": "drop"}) for name in names),
+        _take("catalogue", folder / "set", "list.csv", {"ragged": True}, {"unreadable": "skip"}),
         _one("code15.hdf5", single.read_bytes(), {"units": "mV"}),
     ]
 
@@ -211,6 +246,7 @@ def make(*, shared: bool = True) -> dict[str, list[Seed]]:
             *_xml(),
             *_binary(),
             *_tables(folder),
+            *_hdf5(folder),
             *_folders(folder),
         ]
         found += _shared() if shared else []
