@@ -67,7 +67,7 @@ class TestEveryReader:
             if (
                 ds is not None
             ):  # where the largest file is samples, any bytes are; where it is one of many, it is dropped
-                assert reader in ("WFDB", "PTB-XL", "LUDB", "CODE-15", "zarr")
+                assert reader in ("WFDB", "PTB-XL", "LUDB", "CODE-15", "zarr", "catalogue")
                 assert np.isfinite(ds["signal"].values).any() or ds["signal"].isnull().all()
 
 
@@ -119,7 +119,7 @@ def test_a_lead_twice(tmp_path, names):
 
 @pytest.mark.parametrize("member", ["signal.npy", "notes.txt"])
 def test_zip_bomb(tmp_path, member):
-    """An archive of 1 MB that unpacks to 1 GB: refused, or not unpacked where it is no array."""
+    """An archive of 256 kB that unpacks to 256 MB: refused, or not unpacked where it is no array."""
     samples = np.arange(24).reshape(2, 12)
     np.savez(tmp_path / "a.npz", signal=samples, sampling_rate=250.0, units="uV", leads=["I", "II"])
     with (
@@ -130,7 +130,7 @@ def test_zip_bomb(tmp_path, member):
             if name != member:
                 new.writestr(name, old.read(name))
         with new.open(member, "w", force_zip64=True) as stream:
-            for _ in range(256):
+            for _ in range(64):
                 stream.write(bytes(4 << 20))
     tracemalloc.start()
     try:
