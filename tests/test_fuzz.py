@@ -43,6 +43,17 @@ def test_damaged_recordings_open_or_are_refused(found, capsys):
     assert sum(result.opened for result in results.values()) > 10
 
 
+def test_undamaged_recordings_open_under_the_watch(found, watch, tmp_path):
+    """A watch that stands in the way would pass for a reader that refuses."""
+    for reader, seeds in found.items():
+        for i, seed in enumerate(seeds):
+            folder = tmp_path / reader / str(i)
+            seed_files.write(folder, seed.files)
+            result = worker.one(folder, seed.target, dict(seed.options[0]), watch)
+            assert result["outcome"] == "opened", (reader, seed.name, result)
+            assert not [told for told in result["told"] if "opens" not in told and "more than" not in told]
+
+
 def test_the_same_number_is_the_same_input(found):
     others = run_fuzz._others(found)
     once, again, other = (worker.case("WFDB", found["WFDB"], 0, n, others) for n in (5, 5, 6))

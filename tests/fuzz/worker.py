@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import os
 import random
 import re
 import resource
@@ -60,7 +61,7 @@ class Watch:
             writes = any(c in str(mode or "") for c in "wax+") or bool((flags or 0) & 0o3)
             if isinstance(name, int):
                 return
-            path = str(Path(name if isinstance(name, str) else str(name, "utf-8", "replace")).absolute())
+            path = str(Path(os.fsdecode(name)).absolute())
             if ".." in Path(path).parts:
                 path = str(Path(path).resolve())
             inside = path == self.folder or path.startswith(self.folder + "/")
@@ -225,6 +226,14 @@ def main(request: dict[str, Any]) -> None:
                 warnings.simplefilter("ignore")
                 attempt(here / seed.target, dict(seed.options[-1]))
     limit()
+    with tempfile.TemporaryDirectory() as name:  # a watch that stands in the way would pass for a reader that refuses
+        for i, seed in enumerate(
+            seed for some in seeds.values() for seed in some if not seed.name.startswith("shared")
+        ):
+            here = Path(name) / str(i)
+            write(here, seed.files)
+            if (found := one(here, seed.target, dict(seed.options[-1]), watch))["outcome"] != "opened" or found["told"]:
+                raise SystemExit(f"{seed.name}: expected to open undamaged, got {found}")
     for reader, (first, last) in request["numbers"].items():
         for report in run(reader, seeds[reader], request["root"], range(first, last), others, watch):
             print(json.dumps(report), flush=True)
