@@ -2,6 +2,7 @@
 # make test   everything that must hold: ruff, mypy, biome, vitest, pytest with the browser tests
 # make setup  their shared first step; nothing is done twice
 # make bench  measure latency, k-means, extraction, frames and memory beside other tools: one table, build/bench.json
+# make fuzz   read 25,000 damaged recordings of every format under limits of time and memory; FUZZ=ARGS
 # make pins   choose the versions in constraints.txt anew
 # make clean  remove what these commands made
 #
@@ -14,7 +15,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test setup bundle lint python-tests bench pins clean
+.PHONY: demo test setup bundle lint python-tests bench fuzz pins clean
 
 VENV ?= .venv
 JOBS ?= 2
@@ -53,6 +54,9 @@ python-tests: $(DONE)/test-tools $(DONE)/chromium $(BUNDLE)
 
 bench: $(DONE)/bench-tools $(DONE)/chromium $(BUNDLE)
 	python tests/bench/run_all.py --json build/bench.json $(BENCH)
+
+fuzz: $(DONE)/test-tools
+	python tests/fuzz/run_fuzz.py --inputs 25000 $(FUZZ)
 
 setup: $(DONE)/package $(BUNDLE)
 
