@@ -257,6 +257,7 @@ class TestHostileHeaders:
         [
             ("r.dat", "../r.dat", "file name: expected a plain name"),
             ("r.dat", "/etc/passwd", "file name: expected a plain name"),
+            ("r.dat", "A" * 5000, "file name: expected a plain name"),
             ("r.dat", "http://127.0.0.1/r.dat", "file name"),
             ("r.dat", "x::s3://bucket", "file name"),
             ("r.dat", "-", "file name"),

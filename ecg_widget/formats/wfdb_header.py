@@ -30,7 +30,7 @@ _SIGNAL = re.compile(
 )
 _SEGMENT = re.compile(r"(?P<name>[-\w]+|~)\s+(?P<length>\d+)", re.ASCII)
 # Letters, digits, hyphen, underscore, one dot: no folder, no URL, no fsspec chain ("::"), no "-" (standard input).
-_PLAIN_NAME = re.compile(r"(?!-$)[-\w]+(?:\.\w+)?", re.ASCII)
+_PLAIN_NAME = re.compile(r"(?!-$)[-\w]{1,200}(?:\.\w{1,40})?", re.ASCII)  # no system has names of over 255 bytes
 
 # Bits for each sample; the FLAC formats 508, 516 and 524 have no fixed number. Format 61 is left out: the library
 # (4.3.1) fails on its byte order.
@@ -153,7 +153,7 @@ def _signal(file: str, i: int, line: str) -> Signal:
         )
     if not _PLAIN_NAME.fullmatch(found["file"]) and found["file"] != "~":
         raise RecordError(
-            f"{file}: signal line {i}: file name: expected a plain name in the header's folder, got {found['file']!r}"
+            f"{file}: signal line {i}: file name: expected a plain name in the header's folder, got {found['file'][:100]!r}"
         )
     form = int(found["format"])
     if form not in _BITS and form not in _COMPRESSED and not (form == 0 and found["file"] == "~"):
