@@ -28,7 +28,7 @@ _SIGNAL = re.compile(
     rf"(?:\s+(?P<resolution>\d+)(?:\s+(?P<zero>-?\d+)(?:\s+(?P<initial>-?\d+)(?:\s+(?P<checksum>-?\d+)"
     rf"(?:\s+\d+(?:\s+(?P<description>\S.*))?)?)?)?)?)?)?"
 )
-_SEGMENT = re.compile(r"(?P<name>[-\w]+|~)\s+(?P<length>\d+)", re.ASCII)
+_SEGMENT = re.compile(r"(?P<name>[-\w]{1,200}|~)\s+(?P<length>\d+)", re.ASCII)
 # Letters, digits, hyphen, underscore, one dot: no folder, no URL, no fsspec chain ("::"), no "-" (standard input).
 _PLAIN_NAME = re.compile(r"(?!-$)[-\w]{1,200}(?:\.\w{1,40})?", re.ASCII)  # no system has names of over 255 bytes
 
@@ -153,7 +153,8 @@ def _signal(file: str, i: int, line: str) -> Signal:
         )
     if not _PLAIN_NAME.fullmatch(found["file"]) and found["file"] != "~":
         raise RecordError(
-            f"{file}: signal line {i}: file name: expected a plain name in the header's folder, got {found['file'][:100]!r}"
+            f"{file}: signal line {i}: file name: expected a plain name in the header's folder, got "
+            f"{found['file'][:100]!r}"
         )
     form = int(found["format"])
     if form not in _BITS and form not in _COMPRESSED and not (form == 0 and found["file"] == "~"):
