@@ -7,7 +7,8 @@
 # make clean  remove what these commands made
 #
 # BENCH=ARGS  of tests/bench/run_all.py, such as BENCH="--only kmeans --short"
-# JOBS=N      processes of pytest, 2 if not given: half of a browser test is waiting
+# JOBS=N      processes of pytest, 2 if not given: half of a browser test is waiting; each computes on one thread, as
+#             threads of several processes on few cores wait for each other
 # VENV=DIR    install into that environment, made if it is not there, instead of .venv
 # PYTHON=P    make the environment with this Python
 # TORCH=cuda  take PyTorch as the package index offers it, TORCH=cpu without CUDA; default: cpu where no NVIDIA driver is
@@ -50,7 +51,7 @@ lint: $(DONE)/test-tools
 	cd js && npm run --silent lint && npm run --silent check && npm run --silent test
 
 python-tests: $(DONE)/test-tools $(DONE)/chromium $(BUNDLE)
-	python -m pytest --numprocesses=$(JOBS) --dist=loadfile
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses=$(JOBS) --dist=loadfile
 
 bench: $(DONE)/bench-tools $(DONE)/chromium $(BUNDLE)
 	python tests/bench/run_all.py --json build/bench.json $(BENCH)

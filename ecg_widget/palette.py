@@ -66,11 +66,12 @@ def cluster_colours(slots: Sequence[int]) -> list[str]:
 
 
 def letter(slot: int) -> str:
-    """What is written beside a colour, A to T.
+    """What is written beside a colour: A to Z, then AA, AB, ...
 
     Examples
     --------
-    >>> letter(0), letter(19)
-    ('A', 'T')
+    >>> letter(0), letter(19), letter(26)
+    ('A', 'T', 'AA')
     """
-    return chr(65 + slot)
+    last = chr(65 + slot % 26)
+    return last if slot < 26 else letter(slot // 26 - 1) + last

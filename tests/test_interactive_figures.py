@@ -14,6 +14,7 @@ import ecg_widget as ecg
 from ecg_widget.evaluation import alignment, association
 from ecg_widget.figures import interactive, tables
 from ecg_widget.figures.interactive.look import plain, readable_on, signed_palette
+from ecg_widget.palette import cluster_colours
 
 HOSTILE = ["<script>alert(1)</script>", "a\u202eb$$x^2$$", "L" * 10_000, "<img src=x onerror=alert(1)>"]
 
@@ -82,6 +83,21 @@ def test_of_many_cells_all_of_the_record_and_evenly_drawn_others_are_shown(segme
     assert re.sub(r"\s", "", chart.title.text) == f"{few}of{total}cells,evenlydrawn"
     again, _ = interactive.embedding_map(segmentation, embedding, max_cells=few).children
     np.testing.assert_array_equal(cells_of(chart).data["component_1"], cells_of(again).data["component_1"])
+
+
+def test_letters_and_colours_are_those_of_the_view(segmentation, embedding):
+    slots = [3, 2, 1, 0, 5, 27]
+    seg = segmentation.assign(slot=("cluster", np.array(slots, np.uint8)))
+    table = tables.cell_table(seg, embedding)
+    names = dict(zip(table["cluster"], table["letter"], strict=True))
+    assert [names[c] for c in range(6)] == ["D", "C", "B", "A", "F", "AB"]
+    chart = interactive.embedding_map(seg, embedding, threshold=0.3).children[0]
+    data = cells_of(chart).data
+    assert list(data["letter"]) == table["letter"].tolist()
+    sure = np.array(data["entropy"]) <= 0.3
+    expected = np.array(cluster_colours(slots))[table["cluster"].to_numpy()]
+    np.testing.assert_array_equal(np.array(data["colour"])[sure], expected[sure])
+    assert set(np.array(data["hatch"])[~sure]) == {"right_diagonal_line"}
 
 
 def test_choice_shows_every_measure_of_every_number():
@@ -215,4 +231,21 @@ def test_errors_say_what_to_do(segmentation, embedding, ds):
         interactive.alignment_map(xr.Dataset(), value="odds")
     with pytest.raises(ValueError, match="measure it anew"):
         tables.association_table(xr.Dataset())
+    with pytest.raises(ValueError, match="max_cells: expected at least the 500 cells of record"):
+        interactive.embedding_map(segmentation, embedding, max_cells=100)
+    twice = ["a", "a", "b", "c"]
+    with pytest.raises(ValueError, match="record: expected different names"):
+        tables.cell_table(renamed(segmentation, twice), renamed(embedding, twice))
+    nothing = segmentation.copy(deep=True)
+    nothing["cluster"][:] = -1
+    with pytest.raises(ValueError, match="expected a valid cell, got none"):
+        interactive.embedding_map(nothing, embedding)
+    scores = xr.Dataset({"kappa_mean": ("surrogate", [0.8])}, {"surrogate": ["majority"]})
+    with pytest.raises(ValueError, match=r"fidelity\[3\]: expected the surrogate 'clusters', got \['majority'\]"):
+        tables.choice_table(fidelity={3: scores})
+    dims = ("source", "cluster", "target")
+    names = ("lift", "correlation", "p_value", "q_value")
+    same = xr.Dataset({n: (dims, np.ones((1, 1, 2))) for n in names}, {"source": ["true"], "target": ["MI", "MI"]})
+    with pytest.raises(ValueError, match="target: expected different names"):
+        interactive.association_map(same)
     assert isinstance(tables.cell_table(segmentation, embedding), pd.DataFrame)

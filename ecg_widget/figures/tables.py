@@ -36,14 +36,14 @@ def cell_table(segmentation: xr.Dataset, embedding: xr.DataArray) -> pd.DataFram
     Returns
     -------
     pandas.DataFrame
-        ``record``, ``cell``, ``time_s`` (its centre), ``cluster`` (0, 1, ...), ``letter``, ``entropy`` and ``margin``
-        (0 to 1), ``component_1``, ``component_2`` (units of the embedding). attrs ``explained``: the share of the
-        variance of each component.
+        ``record``, ``cell``, ``time_s`` (its centre), ``cluster`` (0, 1, ...), ``letter`` (of its ``slot`` where the
+        segmentation has them, as in the view), ``entropy`` and ``margin`` (0 to 1), ``component_1``, ``component_2``
+        (units of the embedding). attrs ``explained``: the share of the variance of each component.
 
     Raises
     ------
     ValueError
-        An embedding of other records or cells.
+        An embedding of other records or cells; records of one name; no valid cell.
 
     Examples
     --------
@@ -60,7 +60,11 @@ def cell_table(segmentation: xr.Dataset, embedding: xr.DataArray) -> pd.DataFram
             f"embedding: expected the {cluster.shape[0]} records of {cluster.shape[1]} cells of the segmentation, got "
             f"{x.shape[0]} of {x.shape[1]}, or others; embed the activations that were segmented"
         )
+    _check_different("record", segmentation["record"].values)
     valid = cluster.ravel() >= 0
+    if not valid.any():
+        raise ValueError("segmentation: expected a valid cell, got none: all records are gaps or exactly zero")
+    letters = [letter(slot) for slot in slots_of(segmentation)]
     components, explained = principal_components(x.values.reshape(valid.size, -1), valid)
     row, cell = np.divmod(np.flatnonzero(valid), cluster.shape[1])
     table = pd.DataFrame(
@@ -69,7 +73,7 @@ def cell_table(segmentation: xr.Dataset, embedding: xr.DataArray) -> pd.DataFram
             "cell": cell,
             "time_s": segmentation["centre"].values[cell],
             "cluster": cluster.ravel()[valid],
-            "letter": [letter(int(c)) for c in cluster.ravel()[valid]],
+            "letter": [letters[c] for c in cluster.ravel()[valid]],
             **{
                 name: segmentation[name].transpose("record", "cell").values.ravel()[valid]
                 for name in ("entropy", "margin")
@@ -132,6 +136,9 @@ def choice_table(
             drawn = zip(numbers, middle, low, high, strict=True)
             rows += [(int(k), text, float(m), float(a), float(b)) for k, m, a, b in drawn]
     for k, found in sorted((fidelity or {}).items()):
+        if "clusters" not in found["surrogate"].values:
+            names = found["surrogate"].values.tolist()
+            raise ValueError(f"fidelity[{k}]: expected the surrogate 'clusters', got {names}")
         one = found.sel(surrogate="clusters")
         for score, text in (("kappa", "fidelity, kappa"), ("agreement", "fidelity, agreement")):
             if f"{score}_mean" in one:
@@ -254,6 +261,18 @@ def risk_table(result: xr.Dataset) -> pd.DataFrame:
     return table[["measure", "coverage", "risk"]].assign(auroc=table["measure"].astype(str).map(auroc))
 
 
+def slots_of(segmentation: xr.Dataset) -> list[int]:
+    """The colour of each cluster: its ``slot`` where there is one, else its number."""
+    if "slot" in segmentation:
+        return [int(s) for s in segmentation["slot"].values]
+    return list(range(segmentation.sizes["cluster"]))
+
+
+def _check_different(what: str, names: Any) -> None:
+    if len({str(name) for name in names}) != len(names):
+        raise ValueError(f"{what}: expected different names, got {[str(name)[:40] for name in names[:10]]}")
+
+
 def _pairs(values: xr.DataArray) -> Any:
     return zip(values["n_clusters"].values, values.values, strict=True)
 
@@ -262,6 +281,7 @@ def _pairs_table(result: xr.Dataset, other: str, names: tuple[str, ...]) -> pd.D
     missing = [name for name in names if name not in result]
     if missing:
         raise ValueError(f"result: expected {', '.join(names)}, got none of {', '.join(missing)}; measure it anew")
+    _check_different(other, result[other].values)
     shape = result[names[0]].transpose("source", "cluster", other)
     at = np.indices(shape.shape).reshape(3, -1)
     return pd.DataFrame(

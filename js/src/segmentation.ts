@@ -121,9 +121,11 @@ export function readSpan({ span }: Attributes): readonly [number, number] | null
   return Array.isArray(span) && span.length === 2 ? [Number(span[0]), Number(span[1])] : null;
 }
 
-/** Which way the cluster is written: A..T, the second channel beside its colour. */
+/** Which way the cluster is written: A..Z, then AA, AB, ..., the second channel beside its colour. */
 export function letter(segmentation: Segmentation, cluster: number): string {
-  return String.fromCharCode(65 + (segmentation.slot[cluster] ?? 0));
+  const slot = segmentation.slot[cluster] ?? 0;
+  const last = String.fromCharCode(65 + (slot % 26));
+  return slot < 26 ? last : String.fromCharCode(64 + Math.floor(slot / 26)) + last;
 }
 
 /** Mean entropy of the unmasked cells of each cluster; NaN for a cluster without cells. */

@@ -10,8 +10,8 @@ import xarray as xr
 
 from ecg_widget.captured import count
 from ecg_widget.figures.interactive.look import LONG, UNCERTAIN, beside, new_figure, plain, with_legend
-from ecg_widget.figures.tables import cell_table
-from ecg_widget.palette import cluster_colours, letter
+from ecg_widget.figures.tables import cell_table, slots_of
+from ecg_widget.palette import cluster_colours
 
 __all__ = ["embedding_map"]
 
@@ -56,7 +56,7 @@ def embedding_map(
     lead
         Of `ds`.
     threshold
-        Entropy above which a cell is uncertain, 0 to 1: a grey cross. 1 for none.
+        Entropy above which a cell is uncertain, 0 to 1: a grey cross, grey and hatched in time. 1 for none.
     max_cells
         Of all records together; above, evenly drawn ones, and the title says so. At most 50 000.
     random_state
@@ -94,17 +94,19 @@ def embedding_map(
         raise ValueError(f"record: expected one of {[plain(n) for n in names[:5]]}, got {record!r}")
     table = cell_table(segmentation, embedding)
     explained = table.attrs["explained"]
+    if (n := int((table["record"] == shown).sum())) > max_cells:
+        raise ValueError(f"max_cells: expected at least the {n} cells of record {plain(shown)!r}, got {max_cells}")
     some = _drawn(table, shown, max_cells, random_state)
     half = float(np.median(np.diff(segmentation["centre"].values))) / 2 if segmentation.sizes["cell"] > 1 else 0.05
-    slots = _slots(segmentation)
+    slots = slots_of(segmentation)
     colours = cluster_colours(slots)
     some = some.assign(
-        letter=[letter(slots[c]) for c in some["cluster"]],
         name=[plain(n, LONG) for n in some["record"]],
         colour=[
             colours[c] if e <= threshold else UNCERTAIN for c, e in zip(some["cluster"], some["entropy"], strict=True)
         ],
         marker=np.where(some["entropy"] > threshold, "x", "circle"),
+        hatch=np.where(some["entropy"] > threshold, "right_diagonal_line", "blank"),
         left=some["time_s"] - half,
         right=some["time_s"] + half,
     )
@@ -189,6 +191,10 @@ def _strip(source: Any, here: np.ndarray, record: str, trace: tuple[Any, Any, st
         fill_color="colour",
         line_color=None,
         fill_alpha=0.5,
+        hatch_pattern="hatch",
+        hatch_color=fig.title.text_color,
+        hatch_alpha=0.5,
+        hatch_scale=6,
         nonselection_fill_alpha=0.08,
         selection_fill_alpha=0.8,
     )
@@ -211,12 +217,6 @@ def _drawn(table: pd.DataFrame, record: str, most: int, random_state: int) -> pd
     rng = np.random.default_rng(random_state)
     drawn = rng.choice(rest, min(len(rest), max(0, most - len(first))), replace=False)
     return table.iloc[np.sort(np.concatenate([first, drawn]))]
-
-
-def _slots(segmentation: xr.Dataset) -> list[int]:
-    if "slot" in segmentation:
-        return [int(s) for s in segmentation["slot"].values]
-    return list(range(segmentation.sizes["cluster"]))
 
 
 def _trace(ds: xr.Dataset | None, record: str, lead: str) -> tuple[Any, Any, str] | None:

@@ -127,12 +127,12 @@ def risk_coverage(result: xr.Dataset, *, theme: str = "light") -> Any:
         line = fig.line(
             "coverage",
             "risk",
-            source=ColumnDataSource(one[["coverage", "risk"]]),
+            source=ColumnDataSource(one[["coverage", "risk"]].assign(named=text)),
             color=LINES[i % len(LINES)],
             line_width=2,
             legend_label=f"{text} (AUROC {one['auroc'].iloc[0]:.2f})",
         )
-        tips = [("measure", text), ("coverage", "@coverage{0.0%}"), ("risk", "@risk{0.000}")]
+        tips = [("measure", "@named"), ("coverage", "@coverage{0.0%}"), ("risk", "@risk{0.000}")]
         fig.add_tools(HoverTool(tooltips=tips, renderers=[line], mode="vline"))
     overall = float(result["risk"])
     across = {"line_dash": "dashed", "color": "#888888", "legend_label": f"random order, {overall:.3f}"}
