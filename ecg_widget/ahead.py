@@ -13,6 +13,7 @@ import xarray as xr
 from ecg_widget.clusters.kmeans import Interrupted, interruptible, stop_if_interrupted
 
 REST_S = 0.05  # of the sliders, before work that nobody waits for begins
+FIRST_REST_S = 0.4  # before it begins for a new view, whose page needs the processor to draw its first picture
 TOLD_S = 1.0  # between two announcements of what is ready
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ class Ahead:
         ready: Callable[[dict[int, xr.Dataset]], None],
         failed: Callable[[Exception], None],
         then: Sequence[Callable[[], object]] = (),
+        *,
+        rest_s: float = REST_S,
     ) -> None:
         """Compute in the order given, in place of what was begun before.
 
@@ -46,6 +49,8 @@ class Ahead:
             Called with what ends it before the first result, the one that somebody looks at.
         then
             Called one after the other when all numbers are done.
+        rest_s
+            Before anything is computed, s.
         """
         self.interrupt()
         stop = self._stop = threading.Event()
@@ -53,7 +58,7 @@ class Ahead:
         def work() -> None:
             torch.set_num_threads(max(1, torch.get_num_threads() // 2))  # this thread's: the rest is for who waits
             there: dict[int, xr.Dataset] = {}
-            stop.wait(REST_S)
+            stop.wait(rest_s)
             try:
                 with interruptible(stop):
                     _work_through(numbers, compute, ready, there)

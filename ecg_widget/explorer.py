@@ -12,7 +12,7 @@ import xarray as xr
 from torch import nn
 
 from ecg_widget.activations import Activations
-from ecg_widget.ahead import Ahead
+from ecg_widget.ahead import REST_S, Ahead
 from ecg_widget.beats import cell_waves
 from ecg_widget.caches import Cache
 from ecg_widget.captured import FEW_PIECES, LONG_PIECES, Captured, Store
@@ -264,6 +264,7 @@ class Explorer:
         failed: Callable[[Exception], None],
         *,
         span: Span = (),
+        rest_s: float = REST_S,
     ) -> None:
         """Compute in the background what the next moves will ask for, nearest first.
 
@@ -278,6 +279,8 @@ class Explorer:
             Called in the background, now and then and at the end, with the results that are there.
         failed
             Called in the background with the error that keeps what is shown from being computed.
+        rest_s
+            Before it begins, s.
         """
         names = self.check_layers(layers)
         with self._lock:
@@ -289,7 +292,7 @@ class Explorer:
         shown = self.windows.span(span)
         if shown is not None and shown[1] - shown[0] <= SEGMENTS_S:
             then = [partial(self.result, record, names, n_clusters, span=s) for s in self.windows.beside(shown)] + then
-        self.ahead.start(order, lambda k: self.result(record, names, k, span=span), ready, failed, then)
+        self.ahead.start(order, lambda k: self.result(record, names, k, span=span), ready, failed, then, rest_s=rest_s)
 
     def signal(self, record: str, span: Span = ()) -> xr.Dataset:
         """The recording of one record as it was given, ``signal (lead, time)``; of a long one the span alone."""

@@ -17,7 +17,7 @@ import numpy as np
 import traitlets as t
 import xarray as xr
 
-from ecg_widget.ahead import TOLD_S
+from ecg_widget.ahead import FIRST_REST_S, REST_S, TOLD_S
 from ecg_widget.choices import choices
 from ecg_widget.chosen import Chosen
 from ecg_widget.clusters.kmeans import somebody_waits
@@ -197,7 +197,7 @@ class ECGWidget(Chosen):
             self.progress = ""
         if new_record:
             self._read_on()
-        self._look_ahead()
+        self._look_ahead(FIRST_REST_S if change is None else REST_S)
 
     def _read_on(self) -> None:
         """Read a long recording in the background, for the overview."""
@@ -229,7 +229,7 @@ class ECGWidget(Chosen):
         """What results computed ahead belong to, for any number of clusters."""
         return self.record, tuple(self.layers), self.explorer.windows.span(self.span)
 
-    def _look_ahead(self) -> None:
+    def _look_ahead(self, rest_s: float = REST_S) -> None:
         if not self.error and self._followed:
             choice = self._choice
             self.explorer.prefetch(
@@ -239,6 +239,7 @@ class ECGWidget(Chosen):
                 partial(self._take, choice),
                 partial(self._miss, choice),
                 span=self.span,
+                rest_s=rest_s,
             )
             self.progress = ""
 
