@@ -305,17 +305,21 @@ def parts_of(path: Path) -> list[str]:
     RecordError
         A header that is too large or no text.
     """
-    if path.suffix != ".hea" or not path.is_file():
-        return []
     from ecg_widget.formats.wfdb_header import read_lines  # noqa: PLC0415  (formats import this module)
 
-    lines, _ = read_lines(path)
-    named = dict.fromkeys(line.split()[0] for line in lines[1:])
-    several = bool(lines) and "/" in lines[0].split()[0]
-    listed = [f"{name}.hea" if several else name for name in named if not {"/", "\0"} & set(name)]
-    return listed + [
-        part for name in listed if name != path.name and several for part in parts_of(path.with_name(name))
-    ]
+    found: dict[str, None] = {}
+    headers = [path.name]
+    for name in headers:  # segments are added as they are named; each header is read once, whoever names it
+        header = path.with_name(name)
+        if header.suffix != ".hea" or not header.is_file():
+            continue
+        lines, _ = read_lines(header)
+        several = bool(lines) and "/" in lines[0].split()[0]
+        named = dict.fromkeys(line.split()[0] for line in lines[1:])
+        listed = [f"{part}.hea" if several else part for part in named if not {"/", "\0"} & set(part)]
+        headers += [part for part in listed if several and part not in found and part != path.name]
+        found.update(dict.fromkeys(listed))
+    return list(found)
 
 
 def different_names(paths: Iterable[str], folder: Path | None = None) -> list[str]:
@@ -333,6 +337,3 @@ def different_names(paths: Iterable[str], folder: Path | None = None) -> list[st
     whole = [(path if folder is None else path.relative_to(folder)) for path in listed]
     names = [str(path.with_suffix("").as_posix()) for path in whole]
     return names if len(set(names)) == len(names) else [path.as_posix() for path in whole]
-
-
-# LEAD: see 00_LEAD_READ_ME_FIRST.txt in this folder before you go on

@@ -11,6 +11,7 @@ import xarray as xr
 from ecg_widget.lazy import is_lazy
 from ecg_widget.lead_swaps import INDEPENDENT
 from ecg_widget.leads import LEADS
+from ecg_widget.lengths import own_samples
 from ecg_widget.signal_checks import MAINS, Limits, Measures, measure
 from ecg_widget.validation import validate_ecg
 
@@ -59,7 +60,7 @@ def quality(ds: xr.Dataset, *, limits: Limits | None = None) -> xr.Dataset:
     leads = [str(lead) for lead in ds["lead"].values]
     rate = float(ds["time"].attrs["sampling_rate"])
     records = [str(name) for name in ds["record"].values]
-    found = [measure(ds["signal"][i].values, leads, rate) for i in range(len(records))]
+    found = [measure(ds["signal"][i, :, :n].values, leads, rate) for i, n in enumerate(own_samples(ds))]
     listed = [findings(m, leads, limits) for m in found]
     told = [{"record": name, **item} for name, items in zip(records, listed, strict=True) for item in items]
     per_lead = ("record", "lead")

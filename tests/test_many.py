@@ -13,6 +13,7 @@ import wfdb
 import xarray as xr
 
 import ecg_widget as ecg
+from ecg_widget import many
 from ecg_widget.formats import wfdb as reader
 from ecg_widget.lazy import is_lazy
 from ecg_widget.lengths import own_samples, with_ends
@@ -291,6 +292,13 @@ class TestFolder:
         with pytest.raises(RecordError, match=r"c.hea: Dx: expected a line with codes of SNOMED CT, got ill"):
             ecg.open_ecg(tmp_path, diagnoses=True)
 
+    def test_headers_that_name_each_other(self, tmp_path):
+        (tmp_path / "a.hea").write_text("a/2 2 250 1000\nb 500\nc 500\n")
+        (tmp_path / "b.hea").write_text("b/2 2 250 1000\na 500\nc 500\n")
+        assert many.parts_of(tmp_path / "a.hea") == ["b.hea", "c.hea", "a.hea"]
+        with pytest.raises(RecordError):
+            ecg.open_ecg(tmp_path)
+
     def test_nothing_there(self, tmp_path):
         (tmp_path / "x.txt").write_text("x")
         with pytest.raises(RecordError, match="none of its 1 files is a recording"):
@@ -405,6 +413,14 @@ class TestRagged:
             ecg.activations(net, ds)
         same = ds.isel(record=ds["end"].values == 10)
         assert ecg.activations(net, same).output.sizes["record"] == 2
+
+    def test_what_fills_up_the_axis_is_no_gap(self):
+        ds = with_ends(ecg.simulate(2, seed=0, duration=10), np.array([2500, 5000]))
+        ds["signal"][0, :, 2500:] = np.nan
+        alone = ecg.quality(ds.isel(record=[0], time=slice(2500)).drop_vars("end"))
+        found = ecg.quality(ds)
+        assert float(found["gap"].max()) == 0
+        np.testing.assert_array_equal(found["span"][0], alone["span"][0])
 
     def test_explorer(self, mixed):
         net = ecg.load_network()
